@@ -1,0 +1,75 @@
+# Two commands do everything on a bare machine with Python >= 3.11:
+#   make compare    compares methods on built-in data and writes a report
+#   make test       checks everything
+# Variables: VENV=dir  PYTHON=/path/to/python  ARGS="--data digits"  PIP_ARGS="--index-url ..."
+
+VENV ?= .venv
+PYTHON ?=
+PYTHONS := python3 python3.13 python3.12 python3.11 python3.14 python
+ARGS ?=
+PIP_ARGS ?=
+GOLDENS ?= $(wildcard tests/goldens/*.json)
+SEEDS ?= 3
+
+BIN := $(VENV)/bin
+CLAIMS = $(filter-out _%,$(notdir $(basename $(wildcard src/counterpoint/claims/*.py))))
+
+.DEFAULT_GOAL := help
+.PHONY: help compare test lint goldens pytest docs bench claims clean
+
+help:
+	@echo "make compare   install, then find out which method embeds the built-in data best"
+	@echo "make test      install, then lint, check types, goldens and tests"
+	@echo "make docs      build the documentation into site/"
+	@echo "make bench     measure speed and memory against the bare matrix products and peers"
+	@echo "make claims    test the papers' claims again (SEEDS=3)"
+	@echo "make clean     remove what the above built"
+
+compare: $(VENV)/.app
+	$(BIN)/counterpoint compare $(ARGS)
+
+test: lint goldens pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+goldens: $(VENV)/.test
+	$(if $(GOLDENS),$(BIN)/python tests/goldens.py $(GOLDENS),@echo "No golden files at hand: GOLDENS='files' names them.")
+
+pytest: $(VENV)/.test
+	$(BIN)/python -m pytest -q $(ARGS)
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/objectives.py
+	$(BIN)/python benchmarks/training.py
+
+claims: $(VENV)/.app
+	for id in $(CLAIMS); do $(BIN)/counterpoint claim $$id --seeds $(SEEDS) || exit; done
+
+clean:
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.app: EXTRAS := app
+$(VENV)/.test: EXTRAS := app,dev,peers,docs
+$(VENV)/.docs: EXTRAS := app,docs
+
+$(VENV)/.app $(VENV)/.test $(VENV)/.docs: $(BIN)/python pyproject.toml
+	@echo "Installing counterpoint[$(EXTRAS)] into $(VENV); the first time takes a few minutes."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[$(EXTRAS)]'
+	@touch $@
+
+$(BIN)/python:
+	@python=; for each in $(or $(PYTHON),$(PYTHONS)); do \
+	  if "$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	    >/dev/null 2>&1; then python="$$each"; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "counterpoint needs Python 3.11 or newer with its venv module, and found none." >&2; \
+	  echo "Tried: $(or $(PYTHON),$(PYTHONS))." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt install python3-venv; macOS: brew install python)," >&2; \
+	  echo "or name yours: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; fi; \
+	echo "Making $(VENV) with $$("$$python" --version)."; "$$python" -m venv $(VENV)

@@ -1,0 +1,151 @@
+"""What there is to know about one system, collected from catalogue, code and claims."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Mapping
+from importlib.resources import files
+from types import ModuleType
+from typing import Any
+
+from counterpoint import catalog, methods
+from counterpoint.apps import docstrings
+from counterpoint.errors import unknown_name
+
+
+def card(id: str) -> dict[str, Any]:
+    """The card of a system of the catalogue, or of another method such as ``"simclr"``.
+
+    Returns:
+        plain values: the catalogue row with ``venue``, ``url``, ``promise`` (what the status means)
+        and ``code`` (modules); ``parts``, one for each public class or function in them, see
+        `describe`; ``claims``, the last result of each; ``use``, commands and lines of Python.
+
+    Raises:
+        SettingError: neither the catalogue nor the methods have that name.
+    """
+    row = _row(id)
+    parts = [describe(thing) for name in row["code"] for thing in public(_load(name))]
+    return {**row, "parts": parts, "claims": claims(id), "use": _use(row, parts)}
+
+
+def _row(id: str) -> dict[str, Any]:
+    known = {entry.id: entry for entry in catalog.entries()}
+    if id in known:
+        entry = known[id]
+        promise = catalog.MEANING[entry.status]
+        more = {"venue": entry.venue, "url": entry.url, "code": list(entry.code)}
+        return {**entry.row(), **more, "promise": promise}
+    modules = reference_methods()
+    if id not in modules:
+        raise unknown_name("system", id, [*known, *modules])
+    return {
+        "id": id,
+        "name": public(_load(modules[id]))[0].__name__,
+        "family": "reference method",
+        "status": "ready",
+        "promise": catalog.MEANING["ready"],
+        "code": [modules[id]],
+    }
+
+
+def reference_methods() -> dict[str, str]:
+    """Module of each method that is no row of the catalogue, such as SimCLR, by its name."""
+    carried = {name for entry in catalog.entries() for name in entry.code}
+    return {
+        name: f"methods.{folder.name}.{found.name}"
+        for folder in pkgutil.iter_modules(methods.__path__)
+        if folder.ispkg
+        for found in pkgutil.iter_modules([f"{methods.__path__[0]}/{folder.name}"])
+        if f"methods.{folder.name}.{found.name}" not in carried
+        and not found.name.startswith("_")
+        and (name := found.name.replace("_", "-"))
+    }
+
+
+def _load(name: str) -> ModuleType:
+    return importlib.import_module(f"counterpoint.{name}")
+
+
+def public(module: ModuleType) -> list[Any]:
+    """The classes and functions that a module defines and does not keep to itself."""
+    return [
+        thing
+        for name, thing in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isclass(thing) or inspect.isfunction(thing))
+        and thing.__module__ == module.__name__
+    ]
+
+
+def describe(thing: type[Any] | Any) -> dict[str, Any]:
+    """What the docstring and the signature of a class or function say.
+
+    Returns:
+        plain values: ``name``, ``kind`` (``"method"``, ``"objective"``, ``"probe"`` ...),
+        ``module``, ``class`` (whether it is one), ``summary``, ``about``, ``arguments`` (name, type, default, about) and ``sections``.
+    """
+    text = docstrings.read(thing)
+    arguments = dict(text.arguments)
+    if inspect.isclass(thing):
+        arguments = docstrings.read(thing.__init__).arguments | arguments
+    return {
+        "name": thing.__name__,
+        "kind": thing.__module__.split(".")[1].removesuffix("s"),
+        "module": thing.__module__,
+        "class": inspect.isclass(thing),
+        "summary": text.summary,
+        "about": text.about,
+        "arguments": _arguments(thing, arguments),
+        "sections": text.sections,
+    }
+
+
+def _arguments(thing: Any, about: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "type": _type(parameter.annotation),
+            "default": None if parameter.default is parameter.empty else repr(parameter.default),
+            "about": about.get(name, ""),
+        }
+        for name, parameter in inspect.signature(thing).parameters.items()
+    ]
+
+
+def _type(annotation: Any) -> str:
+    if annotation is inspect.Parameter.empty:
+        return ""
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def claims(id: str) -> list[dict[str, Any]]:
+    """The committed results of the claims tested for a system; empty when none was run."""
+    found = files("counterpoint.claims").joinpath("results", f"{id}.json")
+    if not found.is_file():
+        return []
+    results = json.loads(found.read_text(encoding="utf-8"))
+    return results if isinstance(results, list) else [results]
+
+
+def _use(row: Mapping[str, Any], parts: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """How each part is used from a shell and from Python."""
+    shell, python = [], []
+    for made in parts:
+        call = f"{made['name']}()" if made["class"] else f"{made['name']}(...)"
+        if made["kind"] == "method":
+            name = made["module"].rpartition(".")[2].replace("_", "-")
+            shell += [f"counterpoint fit {name} --data digits"]
+            python += [f'model = cp.fit("{name}", data="digits")']
+        elif made["kind"] == "objective":
+            python += [
+                f"cp.objectives.{call}" if made["class"] else f"cp.objectives.functional.{call}"
+            ]
+        elif made["kind"] == "probe":
+            python += [f"cp.probes.{call}"]
+    if claims(row["id"]):
+        shell += [f"counterpoint claim {row['id']} --seeds 3"]
+    return {"shell": shell, "python": python}

@@ -1,0 +1,55 @@
+"""The command: its help, its verbs and the options before the verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from counterpoint._version import __version__
+from counterpoint.cli.doctor import doctor
+from counterpoint.cli.guard import guarded, state
+from counterpoint.cli.list import list_systems
+from counterpoint.cli.show import show
+from counterpoint.cli.terminal import out
+
+app = typer.Typer(
+    name="counterpoint",
+    help="Learn representations by contrast, and trust the labels they are learnt from.",
+    epilog="Start with `counterpoint compare`, or `counterpoint VERB --help` for examples.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _before(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the whole traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    state["debug"] = debug
+
+
+def _add(verb: Callable[..., None], examples: str, name: str | None = None) -> None:
+    lines = [f"- `counterpoint {line}`" for line in examples.splitlines()]
+    app.command(name, epilog="\n".join(["Examples:", "", *lines]))(guarded(verb))
+
+
+_add(list_systems, "list\nlist '*cse'\nlist --kind loss --modality text\nlist --json", "list")
+_add(show, "show dcl\nshow simclr --json")
+_add(doctor, "doctor\ndoctor --json")

@@ -1,0 +1,55 @@
+"""``counterpoint show``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from counterpoint.cli.options import AsJson
+from counterpoint.cli.terminal import out, print_json, table
+
+
+def show(
+    id: Annotated[str, typer.Argument(help="A system of `counterpoint list`, or a method.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show the card of a system: paper, idea, formula, settings, claims, how to use it."""
+    from counterpoint.apps.card import card
+
+    found = card(id)
+    if as_json:
+        print_json(found)
+        return
+    _head(found)
+    for part in found["parts"]:
+        _part(part)
+    for claim in found["claims"]:
+        out.print(f"[bold]Claim[/]: {escape(claim['claim'])}")
+        low, high = claim["ci95"]
+        effect = f"effect {claim['effect']:.3g}, 95 % interval {low:.3g} to {high:.3g}"
+        out.print(f"  {claim['verdict']}: {effect}, seeds {claim['seeds']}\n", markup=False)
+    for heading, lines in (("Shell", found["use"]["shell"]), ("Python", found["use"]["python"])):
+        if lines:
+            out.print(f"[bold]{heading}[/]")
+            out.print(*(f"  {line}" for line in lines), sep="\n", markup=False)
+
+
+def _head(found: dict[str, Any]) -> None:
+    out.print(f"[bold]{escape(found['id'])}[/]  {escape(found['name'])}")
+    if "title" in found:
+        paper = f"{found['title']}. {found['venue']}, arXiv {found['arxiv']} ({found['url']})"
+        out.print(paper, markup=False)
+        out.print(f"Changes: {found['kind']}. Takes: {found['modality']}.", markup=False)
+    out.print(f"Status: {found['status']}, that is: {found['promise']}.\n", markup=False)
+
+
+def _part(part: dict[str, Any]) -> None:
+    out.print(f"[bold]{part['name']}[/] ({part['kind']}, counterpoint.{part['module']})")
+    for text in (part["summary"], part["about"], part["sections"].get("Source")):
+        if text:
+            out.print(text, markup=False)
+    rows = [[a["name"], a["type"], a["default"], a["about"]] for a in part["arguments"]]
+    if rows:
+        out.print(table(("setting", "type", "default", "what"), rows))

@@ -9,20 +9,24 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from counterpoint.data.items import Chosen, gather
+
 Modality = Literal["images", "text"]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An item that could not be used, reported by name and never silently dropped.
+    """An odd item, reported by name and never silently dropped.
 
     Attributes:
         where: file, or file and row.
         what: what is wrong with it, in words.
+        used: whether it is among the samples all the same.
     """
 
     where: str
     what: str
+    used: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,15 @@ class Split:
         names: what to call each sample in tables and errors (file name, row).
         labels: class of each sample, int64 ``(N,)``, -1 where it is missing; None without labels.
         extras: further per-sample values ``(N, ...)``, such as ``domain`` or ``target``.
+        partners: the other half of each sample where the source has pairs (the code that a
+            sentence describes), in the same order; None otherwise.
     """
 
     items: Sequence[Any]
     names: Sequence[str]
     labels: Tensor | None = None
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    partners: Sequence[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -47,26 +54,17 @@ class Split:
     def take(self, index: Tensor | Sequence[int]) -> Split:
         """The samples at ``index``, in that order; items stay undecoded."""
         rows = torch.as_tensor(index, dtype=torch.long)
-        order = rows.tolist()
         return Split(
-            items=_Taken(self.items, order),
-            names=[self.names[i] for i in order],
+            items=Chosen(self.items, rows),
+            names=[self.names[i] for i in rows.tolist()],
             labels=None if self.labels is None else self.labels[rows],
             extras={key: value[rows] for key, value in self.extras.items()},
+            partners=None if self.partners is None else Chosen(self.partners, rows),
         )
 
-
-class _Taken(Sequence[Any]):
-    def __init__(self, items: Sequence[Any], order: list[int]) -> None:
-        self._items, self._order = items, order
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, i: Any) -> Any:
-        if isinstance(i, slice):
-            return _Taken(self._items, self._order[i])
-        return self._items[self._order[i]]
+    def gather(self, index: Tensor | Sequence[int]) -> Any:
+        """The raw samples at ``index``: uint8 ``(B, C, H, W)`` for images, else a list."""
+        return gather(self.items, torch.as_tensor(index, dtype=torch.long))
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Dataset:
         size: image height and width in pixels that encoders see; 0 for text.
         mirror: whether a mirrored image keeps its meaning (photographs do, characters do not).
         held_out: how the test split was chosen, in words.
-        problems: what could not be read.
+        problems: what could not be read, or is odd.
     """
 
     name: str
@@ -112,5 +110,5 @@ class Dataset:
             "channels": self.channels,
             "size": self.size,
             "held_out": self.held_out,
-            "problems": [{"where": p.where, "what": p.what} for p in self.problems],
+            "problems": [{"where": p.where, "what": p.what, "used": p.used} for p in self.problems],
         }

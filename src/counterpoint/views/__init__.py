@@ -1,0 +1,16 @@
+"""Random and plain views of samples, one at a time or a batch at once."""
+
+from counterpoint.views.base import BatchView, ImageView
+from counterpoint.views.image import Augment, Plain, augment, plain
+from counterpoint.views.randomness import fresh_seeds, sample_seeds
+
+__all__ = [
+    "Augment",
+    "BatchView",
+    "ImageView",
+    "Plain",
+    "augment",
+    "fresh_seeds",
+    "plain",
+    "sample_seeds",
+]

@@ -86,7 +86,8 @@ def describe(thing: type[Any] | Any) -> dict[str, Any]:
 
     Returns:
         plain values: ``name``, ``kind`` (``"method"``, ``"objective"``, ``"probe"`` ...),
-        ``module``, ``class`` (whether it is one), ``summary``, ``about``, ``arguments`` (name, type, default, about) and ``sections``.
+        ``module``, ``class`` (whether it is one), ``summary``, ``about``, ``arguments`` (name,
+        type, default, about) and ``sections``.
     """
     text = docstrings.read(thing)
     arguments = dict(text.arguments)

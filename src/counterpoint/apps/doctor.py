@@ -12,7 +12,7 @@ from typing import Any
 
 from counterpoint._version import __version__
 
-_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(\[(?P<extras>[\w,-]+)\])?")
+_NAME = re.compile(r"[\w.-]+")
 _EXTRA = re.compile(r"extra == ['\"](?P<extra>[\w-]+)['\"]")
 
 
@@ -43,11 +43,9 @@ def _requirements() -> dict[str, list[str]]:
     wanted: dict[str, list[str]] = {"": []}
     for line in metadata.requires("counterpoint") or []:
         requirement, _, marker = line.partition(";")
-        found = _REQUIREMENT.match(requirement.strip())
-        extra = _EXTRA.search(marker)
-        if found is None or found["extras"]:
-            continue
-        wanted.setdefault(extra["extra"] if extra else "", []).append(found["name"])
+        name, extra = _NAME.match(requirement.strip()), _EXTRA.search(marker)
+        if name is not None:
+            wanted.setdefault(extra["extra"] if extra else "", []).append(name[0])
     return wanted
 
 

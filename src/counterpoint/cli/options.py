@@ -53,12 +53,13 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     }
     defaults: dict[str, Any] = {}
     for key, value in values.items():
+        if key in ("set", "settings"):
+            context.meta["settings"] = _mapping(value, f"{key} in {path}")
+            continue
         name = flags.get(key.replace("_", "-"), key.replace("-", "_"))
         if name not in parameters:
             raise unknown_name(f"key in {path}", key, {*flags} - {"config", "help"})
-        if name == "settings":
-            context.meta["settings"] = _numbers(value)
-        elif getattr(parameters[name], "multiple", False):
+        if getattr(parameters[name], "multiple", False):
             defaults[name] = list(value) if isinstance(value, list) else [value]
         else:
             defaults[name] = value
@@ -73,9 +74,13 @@ def _load_mapping(path: Path) -> dict[str, Any]:
         raise SettingError(f"Cannot read {path}: {error.strerror}.") from error
     except yaml.YAMLError as error:
         raise SettingError(f"{path} is not YAML: {error}") from error
+    return _mapping(values, str(path))
+
+
+def _mapping(values: Any, where: str) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise SettingError(f"{path} must hold names and values, such as 'epochs: 100'.")
-    return {str(key): value for key, value in values.items()}
+        raise SettingError(f"{where} must hold names and values, such as 'epochs: 100'.")
+    return {str(key): _numbers(value) for key, value in values.items()}
 
 
 Config = Annotated[

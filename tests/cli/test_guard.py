@@ -42,11 +42,18 @@ def test_debug_raises(monkeypatch: Any) -> None:
         raising(DataError("x"))()
 
 
-def test_interrupt_says_what_was_kept(capsys: Any) -> None:
-    with pytest.raises(typer.Exit) as stop:
-        raising(KeyboardInterrupt("Kept 3 epochs in runs/a."))()
-    assert stop.value.exit_code == 130
-    assert capsys.readouterr().err == "counterpoint: interrupted. Kept 3 epochs in runs/a.\n"
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [
+        (KeyboardInterrupt("Interrupted at step 3; kept in runs/a."), "at step 3; kept in runs/a."),
+        (KeyboardInterrupt(), "Interrupted."),
+    ],
+)
+def test_interrupt_says_what_was_kept(stop: KeyboardInterrupt, said: str, capsys: Any) -> None:
+    with pytest.raises(typer.Exit) as raised:
+        raising(stop)()
+    assert raised.value.exit_code == 130
+    assert capsys.readouterr().err.endswith(f"{said}\n")
 
 
 def test_mistakes_of_ours_keep_their_traceback() -> None:

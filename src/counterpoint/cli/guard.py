@@ -33,7 +33,8 @@ def guarded(verb: Callable[P, R]) -> Callable[P, R]:
             err.print(f"counterpoint: {error}", soft_wrap=True, markup=False)
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt as stop:
-            err.print(f"counterpoint: interrupted. {stop}".rstrip(), soft_wrap=True, markup=False)
+            said = str(stop) or "Interrupted."
+            err.print(f"counterpoint: {said}", soft_wrap=True, markup=False)
             raise typer.Exit(INTERRUPTED) from None
 
     return run

@@ -1,0 +1,159 @@
+"""Pages made at build time: one a system, the claims, the benchmarks, the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from typer.testing import CliRunner
+
+from counterpoint import catalog
+from counterpoint.apps.card import card, reference_methods
+from counterpoint.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks" / "results"
+VERDICTS = {"holds": "✓ holds", "not shown": "? not shown", "refuted": "✗ refuted"}
+
+_cards: dict[str, dict[str, Any]] = {}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Collects the cards, and puts a page of each into the navigation."""
+    present = [entry.id for entry in catalog.entries() if entry.status != "planned"]
+    _cards.clear()
+    _cards.update({id: card(id) for id in [*reference_methods(), *present]})
+    pages = ["systems/index.md", *({_cards[id]["name"]: f"systems/{id}.md"} for id in _cards)]
+    for item in config.nav or []:
+        if "Systems" in item:
+            item["Systems"] = pages
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the generated pages."""
+    pages = {
+        "systems/index.md": _catalogue(),
+        "claims.md": _claims(),
+        "benchmarks.md": _benchmarks(),
+        "command-line.md": _command_line(),
+        "decisions/index.md": _decisions(files),
+        **{f"systems/{id}.md": _system(found) for id, found in _cards.items()},
+    }
+    for path, text in pages.items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def _catalogue() -> str:
+    lines = [
+        "# Systems",
+        "",
+        f"{len(catalog.entries())} published systems. Each mark is proved by a test:",
+        "",
+        *(f"- **{status}**: {promise}" for status, promise in catalog.MEANING.items()),
+        "",
+        "| id | name | paper | changes | status |",
+        "|---|---|---|---|---|",
+    ]
+    for entry in catalog.entries():
+        link = f"[{entry.id}]({entry.id}.md)" if entry.id in _cards else entry.id
+        paper = f"[{entry.title}]({entry.url}), {entry.venue}"
+        lines.append(f"| {link} | {entry.name} | {paper} | {entry.kind} | {entry.status} |")
+    lines += ["", "Methods that these systems are built on or compared with:", ""]
+    lines += [f"- [{found['name']}]({id}.md)" for id, found in _cards.items() if "title" not in found]
+    return "\n".join(lines)
+
+
+def _system(found: dict[str, Any]) -> str:
+    lines = [f"# {found['name']}", ""]
+    if "title" in found:
+        lines += [f"*{found['title']}*, {found['venue']}, [arXiv {found['arxiv']}]({found['url']})."]
+        lines += ["", f"Changes: {found['kind']}. Takes: {found['modality']}."]
+    lines += ["", f"Status: **{found['status']}**: {found['promise']}.", ""]
+    for language, uses in (("console", found["use"]["shell"]), ("python", found["use"]["python"])):
+        if uses:
+            lines += [f"```{language}", *uses, "```", ""]
+    if found["claims"]:
+        lines += ["## Claims tested", "", *_claim_table(found["claims"]), ""]
+    for module in found["code"]:
+        lines += [f"## `counterpoint.{module}`", "", *_documented(module), ""]
+    return "\n".join(lines)
+
+
+def _documented(module: str) -> Iterator[str]:
+    yield f"::: counterpoint.{module}"
+    yield "    options:"
+    yield "      show_root_heading: false"
+    yield "      show_root_toc_entry: false"
+    yield "      inherited_members: false"
+
+
+def _claims() -> str:
+    rows = [claim for id in _cards for claim in _cards[id]["claims"]]
+    intro = (
+        "Each claim was tested again on real data: the method against a baseline that differs in "
+        "one thing, several seeds, a 95 % interval of the difference. Refuted claims stay here."
+    )
+    return "\n".join(["# Claims", "", intro, "", *_claim_table(rows)])
+
+
+def _claim_table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield "| system | claim | verdict | effect | 95 % interval | seeds | data |"
+    yield "|---|---|---|---:|---|---:|---|"
+    for row in rows:
+        low, high = row["ci95"]
+        yield (
+            f"| {row['id']} | {row['claim']} | {VERDICTS[row['verdict']]} | {row['effect']:.3g} "
+            f"| {low:.3g} to {high:.3g} | {row['seeds']} | {row['data']} |"
+        )
+
+
+def _benchmarks() -> str:
+    results = sorted(BENCHMARKS.glob("*.json"))
+    lines = ["# Benchmarks", "", "Every figure here was printed by a script under `benchmarks/`."]
+    if not results:
+        return "\n".join([*lines, "", "None was recorded yet: `make bench` does it."])
+    for path in results:
+        lines += ["", f"## {path.stem.replace('_', ' ').capitalize()}", ""]
+        lines += _figures(json.loads(path.read_text(encoding="utf-8")))
+    return "\n".join(lines)
+
+
+def _figures(results: dict[str, Any]) -> Iterator[str]:
+    """Renders ``{"rows": [{column: value}]}``, with whatever else stands beside the rows."""
+    rows = results["rows"]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in rows:
+        yield f"| {' | '.join(_figure(row.get(key)) for key in columns)} |"
+    for key, value in results.items():
+        if key != "rows":
+            yield f"\n{key}: {value}"
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _command_line() -> str:
+    lines = ["# Command line", ""]
+    verbs = [command.name for command in app.registered_commands]
+    for args in [[], *([name] for name in verbs if name)]:
+        shown = CliRunner().invoke(app, [*args, "--help"], env={"COLUMNS": "90", "TERM": "dumb"})
+        lines += [f"## counterpoint {' '.join(args)}".rstrip(), "", "```text", shown.stdout.strip("\n"), "```", ""]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _decisions(files: Files) -> str:
+    lines = ["# Decisions", "", "What was decided, why, and what was not chosen.", ""]
+    for file in sorted(files.documentation_pages(), key=lambda file: file.src_uri):
+        if file.src_uri.startswith("decisions/") and file.name != "index":
+            title = file.content_string.splitlines()[0].lstrip("# ")
+            lines.append(f"- [{title}]({Path(file.src_uri).name})")
+    return "\n".join(lines)

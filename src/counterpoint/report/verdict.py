@@ -1,0 +1,129 @@
+"""The finding of a comparison in one sentence, and what limits it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from counterpoint.report import numbers
+from counterpoint.report.board import PROBES, Board, Column, Role, Row, mapping
+from counterpoint.report.noise import standard_error
+
+NBSP = "\u00a0"
+BOUNDS: tuple[tuple[Role, str], ...] = (
+    ("floor", "without any training:"),
+    ("ceiling", "with the labels that the methods never see:"),
+)
+
+
+def headline(board: Board) -> tuple[str, str]:
+    """Which method embeds the data best, or why nobody can say: a sentence in two parts."""
+    methods = board.of("method")
+    if not methods:
+        return "No method was compared.", ""
+    if all(row.error for row in methods):
+        return "Every method failed;", "the warnings below say why."
+    lead = board.lead
+    best = board.best(lead) if lead else None
+    if lead is None or best is None:
+        return "Nobody can say which method is best:", "no probe was measured, only geometry."
+    floor = board.best(lead, "floor")
+    if floor and not _beats(board, lead, best, floor):
+        return _under_the_floor(board, lead, best, floor)
+    scores = ", ".join(
+        f"{column.title}{NBSP}{column.show(value)}"
+        for column in PROBES
+        if (value := best.value(column)) is not None
+    )
+    rivals = [row.label for row in board.rivals(lead)]
+    noise = f"; within noise of {listed(rivals)}" if rivals else ""
+    return f"{best.label} embeds this data best:", f"{scores}{noise}."
+
+
+def notes(board: Board, results: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a reader must know to weigh the headline."""
+    found = [_disagreement(board), _bounds(board), _noise(board), _seeds(results)]
+    return tuple(note for note in found if note)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as prose: a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def seeds(results: Mapping[str, Any]) -> int:
+    """How many seeds stand behind the numbers: a count or a list in the protocol, else one."""
+    found = mapping(results, "protocol").get("seeds", 1)
+    if isinstance(found, (list, tuple)):
+        return len(found)
+    return int(numbers.finite(found) or 1)
+
+
+def _beats(board: Board, column: Column, row: Row, floor: Row) -> bool:
+    higher = (row.value(column) or 0.0) > (floor.value(column) or 0.0)
+    return higher and not board.tied(column, row, floor)
+
+
+def _under_the_floor(board: Board, column: Column, best: Row, floor: Row) -> tuple[str, str]:
+    verb = "is within noise of" if board.tied(column, best, floor) else "stays below"
+    return (
+        "No method beats the floor:",
+        f"{best.label}, the best, {verb} {floor.label} "
+        f"({column.title}{NBSP}{_shown(best, column)} against {_shown(floor, column)}).",
+    )
+
+
+def _disagreement(board: Board) -> str:
+    lead = board.lead
+    best = board.best(lead) if lead else None
+    others = []
+    for column in PROBES:
+        other = board.best(column)
+        if best and other and other is not best and not board.tied(column, best, other):
+            others.append(
+                f"the {column.title} probe prefers {other.label} ({_shown(other, column)})"
+            )
+    return f"The probes disagree: {listed(others)}." if others else ""
+
+
+def _bounds(board: Board) -> str:
+    lead = board.lead
+    if lead is None:
+        return ""
+    said = []
+    for role, words in BOUNDS:
+        rows = [row for row in board.of(role) if row.value(lead) is not None]
+        if rows:
+            values = listed([f"{row.label}{NBSP}{_shown(row, lead)}" for row in rows])
+            said.append(f"{words} {values}")
+    return f"By {lead.title}, {'; '.join(said)}." if said else ""
+
+
+def _noise(board: Board) -> str:
+    lead = board.lead
+    best = board.best(lead) if lead else None
+    if lead is None or best is None:
+        return ""
+    if board.test < 1:
+        return "The size of the test set is not known, so ties cannot be told."
+    error = standard_error(best.value(lead) or 0.0, board.test)
+    return (
+        f"On {numbers.count(board.test)} test samples the standard error of the best {lead.title} "
+        f"is ±{numbers.decimal(100 * error, 1)} points; smaller differences are marked as ties."
+    )
+
+
+def _seeds(results: Mapping[str, Any]) -> str:
+    if seeds(results) > 1:
+        return f"Each method was trained with {seeds(results)} seeds."
+    return (
+        "One seed: training again with another may move any method, "
+        "by more than the test set's own error."
+    )
+
+
+def _shown(row: Row, column: Column) -> str:
+    value = row.value(column)
+    return numbers.MISSING if value is None else column.show(value)

@@ -1,0 +1,148 @@
+"""Synthetic results, and a headless Chromium that lets no console error or request pass."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+SIZES = [20, 50, 200, 1000]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser, started once; skips where playwright or Chromium is absent."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    binary = shutil.which("chromium")
+    if binary is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=binary, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a file as a page; at the end, no console error and no request may have happened.
+
+    Keyword arguments go to the browser's ``new_page`` (``viewport``, ``color_scheme``, ...).
+    """
+    pages, faults = [], []
+
+    def opened(path: Path, **options: Any) -> Any:
+        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+        page.set_default_timeout(5_000)
+        pages.append(page)
+        address = path.as_uri()
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda said: (
+                said.type in ("error", "warning") and faults.append(f"console: {said.text}")
+            ),
+        )
+        page.on(
+            "request",
+            lambda request: (
+                request.url.split("#")[0] == address
+                or request.url.startswith(("data:", "blob:"))
+                or faults.append(f"request: {request.url}")
+            ),
+        )
+        page.on("dialog", lambda dialog: (faults.append("a dialog opened"), dialog.dismiss()))
+        page.goto(address)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert faults == []
+
+
+def _curve(crossing: int | None) -> dict[str, Any]:
+    """A two-regimes curve."""
+    return {
+        "m": SIZES,
+        "naive_bayes": {"mean": [0.5, 0.4, 0.35, 0.34], "std": [0.05, 0.03, 0.01, 0.01]},
+        "logistic": {"mean": [0.6, 0.45, 0.34, 0.25], "std": [0.05, 0.03, 0.01, 0.01]},
+        "crossing": crossing,
+    }
+
+
+def _row(method: str, knn: float, role: str = "method", **more: Any) -> dict[str, Any]:
+    """A complete row whose numbers follow from its kNN accuracy."""
+    return {
+        "method": method,
+        "role": role,
+        "probes": {"knn": knn, "linear": knn + 0.05, "naive_bayes": knn - 0.05},
+        "geometry": {
+            "alignment": 1 - knn,
+            "uniformity": -3 * knn,
+            "tolerance": knn / 2,
+            "effective_rank": 40 * knn,
+        },
+        "loss": 2 - knn,
+        "seconds": 10 + 10 * knn,
+        "peak_mb": 500 + 100 * knn,
+        "samples_per_second": 1000 - 100 * knn,
+        "history": {"step": list(range(600)), "loss": [5 - i / 200 for i in range(600)]},
+        "curves": {"two_regimes": _curve(200)},
+        "warnings": [],
+        **more,
+    }
+
+
+def _results(*rows: dict[str, Any], test: int = 400, **more: Any) -> dict[str, Any]:
+    """Complete results with the given rows, or with a usual set of them."""
+    usual = (
+        _row("untrained", 0.30, "floor"),
+        _row("pixels", 0.40, "floor"),
+        _row("simclr", 0.70),
+        _row("simclr", 0.71, label="simclr+dcl"),
+        _row("moco", 0.60),
+        _row("supcon", 0.90, "ceiling"),
+    )
+    return {
+        "protocol": {"name": "standard", "version": 1, "knn": {"neighbours": 20}},
+        "data": {
+            "name": "digits",
+            "modality": "images",
+            "train": 1397,
+            "test": test,
+            "classes": 10,
+            "channels": 1,
+            "size": 8,
+            "held_out": "every fifth sample",
+            "problems": [],
+        },
+        "rows": list(rows or usual),
+        "command": "counterpoint compare --data digits",
+        "config": {"data": "digits", "seed": 0},
+        "version": "0.1.0",
+        "started": "2026-01-02T03:04:05+00:00",
+        **more,
+    }
+
+
+@pytest.fixture
+def make_row() -> Callable[..., dict[str, Any]]:
+    """``make_row(method, knn, role="method", **more)``: one synthetic row of results."""
+    return _row
+
+
+@pytest.fixture
+def make_results() -> Callable[..., dict[str, Any]]:
+    """``make_results(*rows, test=400, **more)``: synthetic results of a comparison."""
+    return _results

@@ -6,7 +6,7 @@ import torch
 
 from counterpoint.data.dataset import Dataset, Split
 from counterpoint.data.items import ImageStack
-from counterpoint.data.splits import stratified
+from counterpoint.data.splits import described, stratified
 from counterpoint.errors import require
 
 NATIVE = 8
@@ -37,5 +37,5 @@ def load(size: int | None = None, seed: int = 0, test_share: float = 0.2) -> Dat
         classes=tuple(str(name) for name in bunch.target_names),
         channels=1,
         size=side,
-        held_out=f"{test_share:.0%} of the digits, drawn class by class",
+        held_out=described("digits", test_share, labels),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from counterpoint.data import folder, hub, tables
 from counterpoint.data.dataset import Dataset, Split
 from counterpoint.data.sources import Source, builtin
 from counterpoint.data.splits import check_share, thin
-from counterpoint.errors import MissingExtraError, SettingError, unknown_name
+from counterpoint.errors import DataError, MissingExtraError, SettingError, unknown_name
 
 
 def load(
@@ -44,11 +45,38 @@ def load(
         raise SettingError(f"size must be at least 1 pixel; got {size}.")
     if limit is not None and limit < 2:
         raise SettingError(f"limit must be at least 2 samples; got {limit}.")
-    source = next((s for s in builtin() if s.name == str(name_or_path)), None)
-    if source is None:
-        raise unknown_name("data set", str(name_or_path), [s.name for s in builtin()])
-    data = _built_in(source, size, seed, test_share)
-    return data if limit is None else _limited(data, limit, seed)
+    data = _whole(name_or_path, text, label, size, seed, test_share)
+    if limit is not None:
+        data = _limited(data, limit, seed)
+    if len(data.train) < 2:
+        raise DataError(
+            f"{data.name} leaves {len(data.train)} samples to learn from; at least 2 are needed."
+        )
+    return data
+
+
+def _whole(
+    name_or_path: str | Path,
+    text: str | None,
+    label: str | None,
+    size: int | None,
+    seed: int,
+    test_share: float,
+) -> Dataset:
+    name = str(name_or_path)
+    source = next((s for s in builtin() if s.name == name), None)
+    if source is not None and isinstance(name_or_path, str):
+        return _built_in(source, size, seed, test_share)
+    if name.startswith("hf:"):
+        return hub.load(name.removeprefix("hf:"), text, label, seed, test_share)
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return folder.load(path, size, seed, test_share)
+    if path.is_file():
+        return tables.load(path, text, label, seed, test_share)
+    if isinstance(name_or_path, Path) or "/" in name or "." in name:
+        raise DataError(f"There is no folder or file {path} (looked in {Path.cwd()}).")
+    raise unknown_name("data set", name, [s.name for s in builtin()])
 
 
 def _built_in(source: Source, size: int | None, seed: int, test_share: float) -> Dataset:

@@ -96,6 +96,11 @@ def thin(labels: Tensor | None, count: int, keep: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.sort(np.argsort(rank, kind="stable")[:keep]))
 
 
+def described(what: str, share: float, labels: Tensor | None) -> str:
+    """How `stratified` chose, in words."""
+    return f"{share:.0%} of the {what}, drawn {'at random' if labels is None else 'class by class'}"
+
+
 def check_share(share: float) -> None:
     """Refuses a share to hold out that is not in [0, 1)."""
     if not 0 <= share < 1:

@@ -36,6 +36,8 @@ class Augment(ImageView):
         scale: range of the crop's area; above 1 the picture shrinks.
         ratio: range of the crop's width / height.
         shift: how far the crop may leave the image, in image widths.
+        on_background: whether a colour that the outline suggests lies outside the image; else its
+            border is repeated there.
         mirror: probability of a left-right flip.
         rotate: largest rotation, in degrees.
         shear: largest horizontal shear, as a slope.
@@ -50,6 +52,7 @@ class Augment(ImageView):
     scale: tuple[float, float] = (1.0, 1.0)
     ratio: tuple[float, float] = (1.0, 1.0)
     shift: float = 0.0
+    on_background: bool = False
     mirror: float = 0.0
     rotate: float = 0.0
     shear: float = 0.0
@@ -83,7 +86,7 @@ class Augment(ImageView):
             rotate=self.rotate,
             shear=self.shear,
         )
-        return warp(images, matrices)
+        return warp(images, matrices, self.on_background)
 
     def _coloured(self, images: Tensor, seeds: Tensor) -> Tensor:
         return jitter(
@@ -173,6 +176,7 @@ def _characters(data: Dataset, factor: float) -> Augment:
         scale=(1 - 0.45 * factor, 1 + 0.2 * factor),
         ratio=(1 - 0.25 * factor, 1 / (1 - 0.25 * factor)),
         shift=0.05 * factor,
+        on_background=True,
         mirror=0.5 if data.mirror else 0.0,
         rotate=15 * factor,
         shear=0.25 * factor,

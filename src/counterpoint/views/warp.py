@@ -58,12 +58,23 @@ def warp_matrices(
     return torch.stack([torch.stack(row, 1) for row in rows], 1)
 
 
-def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Resamples images bilinearly, repeating the border outside.
+def warp(images: Tensor, matrices: Tensor, on_background: bool = False) -> Tensor:
+    """Resamples images bilinearly.
 
     Args:
         images: float ``(B, C, H, W)``.
         matrices: ``(B, 2, 3)``, see `warp_matrices`.
+        on_background: outside an image lies the median of its outline, as for a character on
+            paper; otherwise its border is repeated.
     """
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    if not on_background:
+        return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    paper = _outline(images).median(-1).values[..., None, None]
+    return F.grid_sample(images - paper, grid, align_corners=False) + paper
+
+
+def _outline(images: Tensor) -> Tensor:
+    """First and last rows and columns, ``(B, C, 2 H + 2 W)``."""
+    edges = [images[..., 0, :], images[..., -1, :], images[..., 0], images[..., -1]]
+    return torch.cat(edges, -1)

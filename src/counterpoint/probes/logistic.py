@@ -14,13 +14,14 @@ def fit_logistic(x: Floats, y: Ints, C: float, max_iter: int, tol: float) -> Any
     """Minimises ``1/2 ||W||_F^2 + C sum_i CE_i`` by L-BFGS, intercept not penalised.
 
     Two classes are fitted by one weight vector with penalty ``1/2 ||w||^2``: ``w = W_1 - W_0`` of
-    the formula at C/2.
+    the formula at C/2. One thread: at this size more only wait for each other.
 
     Returns:
         The fitted scikit-learn ``LogisticRegression``.
     """
     model = require("sklearn.linear_model", "probe").LogisticRegression
-    return model(C=C, max_iter=max_iter, tol=tol, solver="lbfgs").fit(x, y)
+    with require("threadpoolctl", "probe").threadpool_limits(1):
+        return model(C=C, max_iter=max_iter, tol=tol, solver="lbfgs").fit(x, y)
 
 
 @dataclass(frozen=True)

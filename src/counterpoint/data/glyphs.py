@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from counterpoint.data.dataset import Dataset, Split
 from counterpoint.data.items import ImageStack
+from counterpoint.data.packages import package_folder
 from counterpoint.data.splits import by_group
 from counterpoint.errors import DataError, require
 
@@ -145,7 +145,7 @@ def render(size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _files() -> Iterator[tuple[str, Path, int, bool]]:
     yield from _packaged()
-    folder = _folder("matplotlib")
+    folder = package_folder("matplotlib")
     if folder is None:
         return
     files = sorted((folder / "mpl-data" / "fonts" / "ttf").glob("*.ttf"))
@@ -160,20 +160,13 @@ def _files() -> Iterator[tuple[str, Path, int, bool]]:
 
 def _packaged() -> Iterator[tuple[str, Path, int, bool]]:
     for point in sorted(entry_points(group="fontpkg.family"), key=lambda point: point.name):
-        root = _folder(point.value)
+        root = package_folder(point.value)
         if root is None:
             continue
         described = json.loads((root / "metadata.json").read_text(encoding="utf-8"))
         for file in sorted(described["files"], key=lambda file: str(file["path"])):
             italic = file["style"] == "italic"
             yield described["family"], root / file["path"], file["weight"] or 400, italic
-
-
-def _folder(package: str) -> Path | None:
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(spec.submodule_search_locations[0])
 
 
 def _cuts(family: str, file: Path, weight: int, italic: bool) -> Iterator[Face]:

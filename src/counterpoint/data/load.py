@@ -66,6 +66,8 @@ def _whole(
     name = str(name_or_path)
     source = next((s for s in builtin() if s.name == name), None)
     if source is not None and isinstance(name_or_path, str):
+        if text is not None or label is not None:
+            raise SettingError(f"{name} is built in: it has no columns to choose with text, label.")
         return _built_in(source, size, seed, test_share)
     if name.startswith("hf:"):
         return hub.load(name.removeprefix("hf:"), text, label, seed, test_share)

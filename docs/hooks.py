@@ -65,14 +65,18 @@ def _catalogue() -> str:
         paper = f"[{entry.title}]({entry.url}), {entry.venue}"
         lines.append(f"| {link} | {entry.name} | {paper} | {entry.kind} | {entry.status} |")
     lines += ["", "Methods that these systems are built on or compared with:", ""]
-    lines += [f"- [{found['name']}]({id}.md)" for id, found in _cards.items() if "title" not in found]
+    lines += [
+        f"- [{found['name']}]({id}.md)" for id, found in _cards.items() if "title" not in found
+    ]
     return "\n".join(lines)
 
 
 def _system(found: dict[str, Any]) -> str:
     lines = [f"# {found['name']}", ""]
     if "title" in found:
-        lines += [f"*{found['title']}*, {found['venue']}, [arXiv {found['arxiv']}]({found['url']})."]
+        lines += [
+            f"*{found['title']}*, {found['venue']}, [arXiv {found['arxiv']}]({found['url']})."
+        ]
         lines += ["", f"Changes: {found['kind']}. Takes: {found['modality']}."]
     lines += ["", f"Status: **{found['status']}**: {found['promise']}.", ""]
     for language, uses in (("console", found["use"]["shell"]), ("python", found["use"]["python"])):
@@ -146,7 +150,14 @@ def _command_line() -> str:
     verbs = [command.name for command in app.registered_commands]
     for args in [[], *([name] for name in verbs if name)]:
         shown = CliRunner().invoke(app, [*args, "--help"], env={"COLUMNS": "90", "TERM": "dumb"})
-        lines += [f"## counterpoint {' '.join(args)}".rstrip(), "", "```text", shown.stdout.strip("\n"), "```", ""]
+        lines += [
+            f"## counterpoint {' '.join(args)}".rstrip(),
+            "",
+            "```text",
+            shown.stdout.strip("\n"),
+            "```",
+            "",
+        ]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -82,7 +82,6 @@ def test_the_command_line_wins_over_the_file(config: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("epoch: 3", "Did you mean epochs?"),
         ("- 3", "names and values"),
         ("a: [", "not YAML"),
         ("set: [a]", "set in"),
@@ -95,6 +94,22 @@ def test_bad_file_is_one_clear_line(tmp_path: Path, text: str, said: str) -> Non
     assert result.exit_code == 2
     assert said in result.stderr
     assert not seen
+
+
+def test_unknown_keys_of_a_verb_with_settings_are_settings(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("temperature: 0.2\nsteps: null\nepochs: null\nset: {lr: 0.1}\n")
+    run("--config", path, "--set", "lr=0.3")
+    assert seen["settings"] == {"temperature": 0.2, "steps": None, "lr": 0.3}
+    assert seen["epochs"] == 1
+
+
+def test_unknown_keys_of_a_verb_without_settings_are_refused(tmp_path: Path, invoke: Any) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("datum: digits\n")
+    result = invoke("probe", "model", "--data", "digits", "--config", path)
+    assert result.exit_code == 2
+    assert "Did you mean data?" in result.stderr
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import pkgutil
 from collections.abc import Mapping
 from importlib.resources import files
 from types import ModuleType
@@ -36,34 +35,25 @@ def _row(id: str) -> dict[str, Any]:
     known = {entry.id: entry for entry in catalog.entries()}
     if id in known:
         entry = known[id]
-        promise = catalog.MEANING[entry.status]
         more = {"venue": entry.venue, "url": entry.url, "code": list(entry.code)}
-        return {**entry.row(), **more, "promise": promise}
-    modules = reference_methods()
-    if id not in modules:
-        raise unknown_name("system", id, [*known, *modules])
+        return {**entry.row(), **more, "promise": catalog.MEANING[entry.status]}
+    if id not in reference_methods():
+        raise unknown_name("system", id, [*known, *reference_methods()])
+    method = methods.find(id)
     return {
         "id": id,
-        "name": public(_load(modules[id]))[0].__name__,
+        "name": method.__name__,
         "family": "reference method",
         "status": "ready",
         "promise": catalog.MEANING["ready"],
-        "code": [modules[id]],
+        "code": [method.__module__.removeprefix("counterpoint.")],
     }
 
 
-def reference_methods() -> dict[str, str]:
-    """Module of each method that is no row of the catalogue, such as SimCLR, by its name."""
-    carried = {name for entry in catalog.entries() for name in entry.code}
-    return {
-        name: f"methods.{folder.name}.{found.name}"
-        for folder in pkgutil.iter_modules(methods.__path__)
-        if folder.ispkg
-        for found in pkgutil.iter_modules([f"{methods.__path__[0]}/{folder.name}"])
-        if f"methods.{folder.name}.{found.name}" not in carried
-        and not found.name.startswith("_")
-        and (name := found.name.replace("_", "-"))
-    }
+def reference_methods() -> list[str]:
+    """The methods that are no row of the catalogue, such as SimCLR."""
+    carried = {entry.id for entry in catalog.entries()}
+    return [name for name in methods.names() if name not in carried]
 
 
 def _load(name: str) -> ModuleType:

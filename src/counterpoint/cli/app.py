@@ -9,8 +9,12 @@ import typer
 
 from counterpoint._version import __version__
 from counterpoint.cli.doctor import doctor
+from counterpoint.cli.embed import embed
+from counterpoint.cli.fit import fit
 from counterpoint.cli.guard import guarded, state
+from counterpoint.cli.inspect import inspect
 from counterpoint.cli.list import list_systems
+from counterpoint.cli.probe import probe
 from counterpoint.cli.show import show
 from counterpoint.cli.terminal import out
 
@@ -52,4 +56,18 @@ def _add(verb: Callable[..., None], examples: str, name: str | None = None) -> N
 
 _add(list_systems, "list\nlist '*cse'\nlist --kind loss --modality text\nlist --json", "list")
 _add(show, "show dcl\nshow simclr --json")
+_add(
+    fit,
+    "fit simclr --data photos/ --epochs 100 --set temperature=0.2\n"
+    "fit simcse --data reviews.csv --text body\n"
+    "fit moco --data digits --config my.yaml\n"
+    "fit simclr --data photos/ --resume --out runs/20260101-120000-simclr",
+)
+_add(
+    embed,
+    "embed runs/my-run/model --data photos/ --out photos.parquet\n"
+    "embed runs/my-run/model --data reviews.csv --text body --out reviews.npz",
+)
+_add(probe, "probe runs/my-run/model --data digits")
+_add(inspect, "inspect runs/my-run/model --data digits --out space.html")
 _add(doctor, "doctor\ndoctor --json")

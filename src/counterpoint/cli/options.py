@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,18 +53,21 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         for flag in parameter.opts
     }
     defaults: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     for key, value in values.items():
-        if key in ("set", "settings"):
-            context.meta["settings"] = _mapping(value, f"{key} in {path}")
-            continue
         name = flags.get(key.replace("_", "-"), key.replace("-", "_"))
-        if name not in parameters:
-            raise unknown_name(f"key in {path}", key, {*flags} - {"config", "help"})
-        if getattr(parameters[name], "multiple", False):
+        if key in ("set", "settings"):
+            more |= _mapping(value, f"{key} in {path}")
+        elif name not in parameters:
+            if "set" not in flags:
+                raise unknown_name(f"key in {path}", key, {*flags} - {"config", "help"})
+            more[name] = value
+        elif getattr(parameters[name], "multiple", False):
             defaults[name] = list(value) if isinstance(value, list) else [value]
         else:
             defaults[name] = value
-    context.default_map = defaults
+    context.default_map = {name: value for name, value in defaults.items() if value is not None}
+    context.meta["settings"] = more
     return path
 
 
@@ -87,7 +91,7 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="YAML file with any of these options; the command line wins.",
+        help="YAML file of options and settings, such as a run's config.yaml; flags win.",
         metavar="FILE.yaml",
         is_eager=True,
         callback=_read_config,
@@ -95,13 +99,21 @@ Config = Annotated[
 ]
 
 
-def settings(context: typer.Context, pairs: list[str] | None) -> dict[str, Any]:
-    """The settings of the configuration file, overridden by those of ``--set``.
+def settings(
+    context: typer.Context, pairs: list[str] | None, flags: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The settings of the configuration file, overridden by flags, and those by ``--set``.
+
+    Args:
+        context: of the running verb.
+        pairs: what ``--set`` was given.
+        flags: further settings that have flags of their own; None among them means not given.
 
     Raises:
         SettingError: a pair is not of the form ``name=value``.
     """
     values: dict[str, Any] = dict(context.meta.get("settings", {}))
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
     for pair in pairs or []:
         name, equals, text = pair.partition("=")
         if not equals or not name.strip():
@@ -133,3 +145,8 @@ def words(values: list[str] | None) -> list[str] | None:
     if values is None:
         return None
     return [word.strip() for value in values for word in value.split(",") if word.strip()]
+
+
+def run_folder(name: str) -> Path:
+    """A new folder under ``runs/`` that sorts by time."""
+    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"

@@ -1,0 +1,46 @@
+"""``counterpoint inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from counterpoint.cli import terminal
+from counterpoint.cli.models import Limit, ModelFolder, open_both
+from counterpoint.cli.options import AsJson, Config, Data, LabelColumn, TextColumn
+from counterpoint.cli.watch import watching
+
+
+def inspect(
+    model: ModelFolder,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("inspect.html"),
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    limit: Limit = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the space of a trained model: scores, neighbours, a map, as one HTML page."""
+    from counterpoint.apps.inspect import inspect as run
+    from counterpoint.report import inspect_page
+
+    opened, samples = open_both(model, data, text, label, limit)
+    shown = samples.test
+    with watching() as on_progress:
+        z = opened.embed(shown, progress=on_progress)
+    found = run(
+        z,
+        labels=shown.labels,
+        names=shown.names,
+        items=shown.items,
+        classes=samples.classes,
+        name=f"{model.name} on {samples.name}",
+    )
+    inspect_page(found, out)
+    if as_json:
+        terminal.print_json({"page": str(out), **found})
+    else:
+        terminal.out.print(str(out), markup=False, soft_wrap=True)

@@ -12,7 +12,6 @@ from torch.utils.data import Dataset as TorchDataset
 
 from counterpoint.data.batch import Batch, Inputs
 from counterpoint.data.dataset import Split
-from counterpoint.data.items import gather
 from counterpoint.encoders.base import Encoder
 from counterpoint.methods.base import View
 from counterpoint.training.order import Order
@@ -48,7 +47,7 @@ class Batches(TorchDataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         rows = self.order.rows(step, self.rank)
         epoch = self.order.epoch(step)
-        raw = gather(self.split.items, rows)
+        raw = self.split.gather(rows)
         made = []
         for number, view in enumerate(self.views):
             seeds = sample_seeds(self.order.seed, epoch, rows, number)
@@ -69,7 +68,7 @@ def make_views(
         rows: int64 ``(B,)``.
         seed: views depend on seed and sample alone.
     """
-    raw = gather(split.items, rows)
+    raw = split.gather(rows)
     made = []
     for number, view in enumerate(views):
         items, meta = _make(view, raw, sample_seeds(seed, 0, rows, number))

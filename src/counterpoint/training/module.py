@@ -124,5 +124,5 @@ def make_optimizer(method: nn.Module, settings: TrainSettings) -> Optimizer:
     groups = [group for group in groups if group["params"]]
     lr = settings.learning_rate(0, 1)
     if settings.optimizer == "sgd":
-        return SGD(groups, lr=lr, momentum=settings.momentum)
+        return SGD(groups, lr=lr, momentum=settings.sgd_momentum)
     return AdamW(groups, lr=lr)

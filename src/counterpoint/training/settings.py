@@ -29,7 +29,7 @@ class TrainSettings(BaseModel):
         optimizer: ``"adamw"`` or ``"sgd"``.
         lr: highest learning rate; None takes 1e-3 (images) or 3e-5 (text) for AdamW, 0.06 or
             1e-2 for SGD.
-        momentum: of SGD.
+        sgd_momentum: of SGD.
         weight_decay: on weights of two and more dimensions only; None takes 1e-2 for AdamW and
             5e-4 for SGD.
         schedule: ``"cosine"`` falls to zero, ``"constant"`` stays.
@@ -57,7 +57,7 @@ class TrainSettings(BaseModel):
     batch_size: int = Field(256, ge=2)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float | None = Field(None, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    sgd_momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float | None = Field(None, ge=0)
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from counterpoint.data.dataset import Dataset
@@ -13,11 +14,12 @@ from counterpoint.views.base import ImageView
 from counterpoint.views.blur import blur
 from counterpoint.views.colour import jitter
 from counterpoint.views.randomness import between, normal, uniform
-from counterpoint.views.warp import warp, warp_matrices
+from counterpoint.views.stroke import restroke
+from counterpoint.views.warp import paper, warp, warp_matrices
 
 Strength = Literal["weak", "standard", "strong"]
 
-_WARP, _COLOUR, _BLUR, _NOISE, _PIXELS = range(5)
+_WARP, _STROKE, _COLOUR, _BLUR, _NOISE, _PIXELS = range(6)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Plain(ImageView):
 
 @dataclass(frozen=True)
 class Augment(ImageView):
-    """One random resampling, then random colours, blur and noise, for a whole batch at once.
+    """One random resampling, then strokes, colours, blur and noise, for a whole batch at once.
 
     Attributes:
         scale: range of the crop's area; above 1 the picture shrinks.
@@ -41,6 +43,7 @@ class Augment(ImageView):
         mirror: probability of a left-right flip.
         rotate: largest rotation, in degrees.
         shear: largest horizontal shear, as a slope.
+        threshold, gain: of `counterpoint.views.stroke.restroke`; a gain of 1 leaves strokes alone.
         brightness, contrast, saturation, hue: amounts of `counterpoint.views.colour.jitter`.
         jittered: probability that colours are changed.
         grey: probability that colours are dropped.
@@ -56,6 +59,8 @@ class Augment(ImageView):
     mirror: float = 0.0
     rotate: float = 0.0
     shear: float = 0.0
+    threshold: float = 0.0
+    gain: float = 1.0
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
@@ -68,6 +73,9 @@ class Augment(ImageView):
 
     def batch(self, items: Tensor, seeds: Tensor) -> Tensor:
         images = self._warped(items.float() / 255, seeds)
+        if self.gain > 1:
+            unit = uniform(seeds, _STROKE, 3)
+            images = restroke(images, unit, self.threshold, self.gain)
         if self.jittered or self.grey:
             images = self._coloured(images, seeds)
         if self.blurred:
@@ -114,19 +122,20 @@ class Augment(ImageView):
         return (images + (spread * grain).view_as(images)).clamp_(0, 1)
 
 
-_FACTOR: dict[Strength, float] = {"weak": 0.5, "standard": 1.0, "strong": 1.5}
+_FACTORS: dict[Strength, float] = {"weak": 0.5, "standard": 1.0, "strong": 2.0}
 
 
 def augment(data: Dataset, *, strength: Strength = "standard", **changes: object) -> Augment:
     """The random view that suits a data set.
 
-    Photographs (three channels) get the recipe of SimCLR: crops of a fifth of the area and more,
-    flips where the data allow them, colour jitter, greyscale, and blur from 48 pixels on. One
-    channel is taken for characters, which keep their reading: crops of most of the image,
-    rotation, shear and shift. Below 16 pixels there is some noise as well.
+    Photographs get the recipe of SimCLR: crops of a fifth of the area and more, flips where the
+    data allow them, colour jitter, greyscale, and blur from 48 pixels on. Characters and drawings
+    (one channel, most of it paper) keep their reading: small changes of place, size, proportion,
+    slope and angle, and thicker or thinner strokes; below 16 pixels brightness and noise instead
+    of strokes.
 
     Args:
-        data: the images; channels, size and ``mirror`` decide.
+        data: the images; what they look like, their size and ``mirror`` decide.
         strength: how far views depart from the image.
         **changes: fields of `Augment` to set otherwise.
 
@@ -142,8 +151,8 @@ def augment(data: Dataset, *, strength: Strength = "standard", **changes: object
     for name in changes:
         if name not in fields:
             raise unknown_name("setting of augment", name, fields)
-    factor = _FACTOR[strength]
-    view = _photographs(data, factor) if data.channels == 3 else _characters(data, factor)
+    factor = _FACTORS[strength]
+    view = _characters(data, factor) if _drawn(data) else _photographs(data, factor)
     return replace(view, **changes)  # type: ignore[arg-type]
 
 
@@ -171,14 +180,26 @@ def _photographs(data: Dataset, factor: float) -> Augment:
 
 
 def _characters(data: Dataset, factor: float) -> Augment:
-    tiny = data.size < 16
-    return Augment(
-        scale=(1 - 0.45 * factor, 1 + 0.2 * factor),
-        ratio=(1 - 0.25 * factor, 1 / (1 - 0.25 * factor)),
-        shift=0.05 * factor,
+    shape = Augment(
+        scale=(1 - 0.2 * factor, 1 + 0.1 * factor),
+        ratio=(1 - 0.15 * factor, 1 / (1 - 0.15 * factor)),
+        shift=0.02 * factor,
         on_background=True,
         mirror=0.5 if data.mirror else 0.0,
-        rotate=15 * factor,
-        shear=0.25 * factor,
-        noise=0.1 * factor if tiny else 0.0,
+        rotate=8 * factor,
+        shear=0.15 * factor,
     )
+    if data.size < 16:
+        light = min(0.3 * factor, 0.6)
+        return replace(shape, brightness=light, contrast=light, jittered=0.8, noise=0.06 * factor)
+    return replace(shape, threshold=min(0.45 * factor, 0.6), gain=1 + 1.5 * factor)
+
+
+def _drawn(data: Dataset) -> bool:
+    """Whether the images are drawings: in most, two fifths of the pixels and more are paper."""
+    if data.channels != 1:
+        return False
+    some = torch.linspace(0, len(data.train) - 1, min(64, len(data.train))).long()
+    images = data.train.gather(some).float() / 255
+    bare = ((images - paper(images)).abs() < 0.1).float().mean((1, 2, 3))
+    return bool(bare.median() >= 0.4)

@@ -64,17 +64,16 @@ def warp(images: Tensor, matrices: Tensor, on_background: bool = False) -> Tenso
     Args:
         images: float ``(B, C, H, W)``.
         matrices: ``(B, 2, 3)``, see `warp_matrices`.
-        on_background: outside an image lies the median of its outline, as for a character on
-            paper; otherwise its border is repeated.
+        on_background: outside an image lies its `paper`; otherwise its border is repeated.
     """
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
     if not on_background:
         return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    paper = _outline(images).median(-1).values[..., None, None]
-    return F.grid_sample(images - paper, grid, align_corners=False) + paper
+    ground = paper(images)
+    return F.grid_sample(images - ground, grid, align_corners=False) + ground
 
 
-def _outline(images: Tensor) -> Tensor:
-    """First and last rows and columns, ``(B, C, 2 H + 2 W)``."""
+def paper(images: Tensor) -> Tensor:
+    """What a character stands on: the median of the outline, ``(B, C, 1, 1)``."""
     edges = [images[..., 0, :], images[..., -1, :], images[..., 0], images[..., -1]]
-    return torch.cat(edges, -1)
+    return torch.cat(edges, -1).median(-1).values[..., None, None]

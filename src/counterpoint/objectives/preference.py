@@ -1,0 +1,335 @@
+"""Direct preference losses: pure functions of sequence log-probabilities, for anybody's trainer.
+
+Each is `pairwise_loss` of a log-ratio ``rho``; `counterpoint.objectives.preference_logic` says what
+each of them states about the model. ``policy_w`` is ``log pi(y_w | x)`` of the winner, ``policy_l``
+that of the loser, ``reference_w`` and ``reference_l`` the same under the frozen reference model
+(no gradient flows into it). `counterpoint.objectives.log_probabilities` makes them from logits.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import DataError, SettingError
+from counterpoint.objectives.log_probabilities import check_log_probabilities, log_one_minus
+from counterpoint.objectives.pairwise import pairwise_loss
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+def implicit_reward(policy: Tensor, reference: Tensor, *, beta: float = 0.1) -> Tensor:
+    """Reward that a preference loss ascribes to each answer, ``beta (log pi - log ref)``.
+
+    Args:
+        policy: log-probabilities of the answers, any shape.
+        reference: those of the reference model, same shape.
+        beta: as in the loss.
+
+    Returns:
+        Same shape, no gradient.
+
+    Source: Rafailov et al., "Direct Preference Optimization", NeurIPS 2023, Eq. 5.
+    """
+    _positive(beta=beta)
+    check_log_probabilities(policy=policy, reference=reference)
+    return beta * (policy - reference).detach()
+
+
+def dpo(
+    policy_w: Tensor,
+    policy_l: Tensor,
+    reference_w: Tensor,
+    reference_l: Tensor,
+    *,
+    beta: float = 0.1,
+    label_smoothing: float = 0.0,
+    offset: float | Tensor = 0.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """DPO: ``-log sigmoid(beta rho)``, ``rho = log pi(w)/pi(l) - log ref(w)/ref(l)``.
+
+    With ``label_smoothing`` s it is cDPO, ``-(1-s) log sigmoid(beta rho) - s log sigmoid(-beta
+    rho)``; with ``offset`` it is ODPO (offset of a pair) or R-DPO (a multiple of the difference of
+    lengths): ``beta rho - offset``. Without a reference model it is `cpo`, with K samples of the
+    reference as winner `counterpoint.objectives.d2o`.
+
+    Args:
+        policy_w: ``(B,)``, and so the next three.
+        policy_l: of the losers.
+        reference_w: reference model, winners.
+        reference_l: reference model, losers.
+        beta: strength of the tie to the reference, above 0.
+        label_smoothing: share of preferences taken to be wrong, in [0, 0.5].
+        offset: number or ``(B,)``, how much ``beta rho`` should exceed 0.
+        reduction: over pairs.
+
+    Returns:
+        Scalar, or ``(B,)`` with ``reduction="none"``.
+
+    Raises:
+        DataError: shapes that differ, NaN or infinite values, an empty batch.
+        SettingError: a setting out of its range.
+
+    Source: Rafailov et al., "Direct Preference Optimization", NeurIPS 2023, Eq. 7.
+    """
+    _positive(beta=beta)
+    rho = _log_ratio(policy_w, policy_l, reference_w, reference_l)
+    loss = pairwise_loss(beta * rho, margin=offset, label_smoothing=label_smoothing)
+    return reduce(loss, reduction)
+
+
+def ipo(
+    policy_w: Tensor,
+    policy_l: Tensor,
+    reference_w: Tensor,
+    reference_l: Tensor,
+    *,
+    beta: float = 0.1,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """IPO: ``(rho - 1/(2 beta))^2`` with the ``rho`` of `dpo`; it does not push past its target.
+
+    Arguments, return and errors as `dpo`.
+
+    Source: Azar et al., "A General Theoretical Paradigm to Understand Learning from Human
+    Preferences", AISTATS 2024, Eq. 17.
+    """
+    _positive(beta=beta)
+    rho = _log_ratio(policy_w, policy_l, reference_w, reference_l)
+    return reduce(pairwise_loss(rho, "squared", margin=1 / (2 * beta)), reduction)
+
+
+def dpop(
+    policy_w: Tensor,
+    policy_l: Tensor,
+    reference_w: Tensor,
+    reference_l: Tensor,
+    *,
+    beta: float = 0.1,
+    weight: float = 1.0,
+    clipped: bool = True,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """DPOP: `dpo` that keeps the winner likely, ``beta (rho - weight max(0, log ref(w)/pi(w)))``.
+
+    Args:
+        policy_w: ``(B,)``, and so the next three, as for `dpo`.
+        policy_l: of the losers.
+        reference_w: reference model, winners.
+        reference_l: reference model, losers.
+        beta: above 0.
+        weight: of the penalty, at least 0; 0 is `dpo`.
+        clipped: False drops the ``max(0, .)``, which with weight 1 is the form that
+            `preference_logic` reads: ``P(w)^2 P(rl) / (P(l) P(rw)^2)``.
+        reduction: over pairs.
+
+    Source: Pal et al., "Smaug: Fixing Failure Modes of Preference Optimisation with DPO-Positive",
+    2024, arXiv 2402.13228, Eq. 3.
+    """
+    _positive(beta=beta)
+    rho = _log_ratio(policy_w, policy_l, reference_w, reference_l)
+    lost = reference_w.detach() - policy_w
+    rho = rho - weight * (lost.clamp(min=0.0) if clipped else lost)
+    return reduce(pairwise_loss(beta * rho), reduction)
+
+
+def cpo(
+    policy_w: Tensor,
+    policy_l: Tensor,
+    *,
+    beta: float = 0.1,
+    nll_weight: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """CPO: ``-log sigmoid(beta (log pi(w) - log pi(l)))``, `dpo` without a reference model.
+
+    Args:
+        policy_w: ``(B,)``.
+        policy_l: ``(B,)``.
+        beta: above 0.
+        nll_weight: adds ``-nll_weight log pi(w)``, the paper's behaviour-cloning term (there 1).
+        reduction: over pairs.
+
+    Source: Xu et al., "Contrastive Preference Optimization", ICML 2024, Eq. 5.
+    """
+    _positive(beta=beta)
+    check_log_probabilities(policy_w=policy_w, policy_l=policy_l)
+    loss = pairwise_loss(beta * (policy_w - policy_l)) - nll_weight * policy_w
+    return reduce(loss, reduction)
+
+
+def slic(
+    policy_w: Tensor,
+    policy_l: Tensor,
+    *,
+    beta: float = 1.0,
+    nll_weight: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """SLiC: ``max(0, beta - (log pi(w) - log pi(l)))``. With length-normalised values: RRHF's term.
+
+    Args:
+        policy_w: ``(B,)``.
+        policy_l: ``(B,)``.
+        beta: margin, at least 0 (RRHF: 0).
+        nll_weight: adds ``-nll_weight log pi(w)``.
+        reduction: over pairs.
+
+    Source: Zhao et al., "SLiC-HF: Sequence Likelihood Calibration with Human Feedback", 2023,
+    arXiv 2305.10425, Eq. 1; Yuan et al., "RRHF", NeurIPS 2023.
+    """
+    if beta < 0:
+        raise SettingError(f"beta is a margin here and must be at least 0, got {beta}.")
+    check_log_probabilities(policy_w=policy_w, policy_l=policy_l)
+    loss = pairwise_loss(policy_w - policy_l, "hinge", margin=beta) - nll_weight * policy_w
+    return reduce(loss, reduction)
+
+
+def orpo(
+    policy_w: Tensor,
+    policy_l: Tensor,
+    *,
+    beta: float = 1.0,
+    nll_weight: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """ORPO: ``-log sigmoid(beta rho)``, ``rho = log odds(w) - log odds(l)``, ``odds = P/(1-P)``.
+
+    Give it log-probabilities per token (``reduction="mean"`` of `sequence_log_probability`): those
+    of whole sequences are so small that ``1 - P`` is 1 and the odds are the probabilities.
+
+    Args:
+        policy_w: ``(B,)``, at most 0; above -1e-8 ``1 - P`` stays at 1e-8.
+        policy_l: ``(B,)``, likewise.
+        beta: factor inside the sigmoid, above 0.
+        nll_weight: adds ``-nll_weight log pi(w)``, as the paper's total loss does, whose lambda
+            (0.1) then is ``1 / nll_weight``.
+        reduction: over pairs.
+
+    Source: Hong et al., "ORPO: Monolithic Preference Optimization without Reference Model", EMNLP
+    2024, Eqs. 6 and 7.
+    """
+    _positive(beta=beta)
+    check_log_probabilities(at_most_zero=True, policy_w=policy_w, policy_l=policy_l)
+    loss = pairwise_loss(beta * (log_odds(policy_w) - log_odds(policy_l)))
+    return reduce(loss - nll_weight * policy_w, reduction)
+
+
+def log_odds(log_p: Tensor) -> Tensor:
+    """``log(P / (1 - P))`` from ``log P <= 0``, any shape."""
+    return log_p - log_one_minus(log_p)
+
+
+def simpo(
+    policy_w: Tensor,
+    policy_l: Tensor,
+    *,
+    beta: float = 2.0,
+    margin: float = 0.5,
+    form: Literal["logistic", "hinge"] = "logistic",
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """SimPO: ``-log sigmoid(beta rho)``, ``rho = log pi(w) - log pi(l) - margin``.
+
+    ``form="hinge"`` is ``max(0, 1 - beta rho)``; it differs from `slic`, whose beta is the margin.
+
+    Args:
+        policy_w: ``(B,)`` per token: ``reduction="mean"`` of `sequence_log_probability`.
+        policy_l: ``(B,)``, likewise.
+        beta: above 0.
+        margin: the paper's gamma / beta.
+        form: logistic, as in the paper, or hinge, as its code offers.
+        label_smoothing: in [0, 0.5].
+        reduction: over pairs.
+
+    Source: Meng et al., "SimPO: Simple Preference Optimization with a Reference-Free Reward",
+    NeurIPS 2024, Eq. 6.
+    """
+    _positive(beta=beta)
+    if form not in ("logistic", "hinge"):
+        raise SettingError(f"form must be 'logistic' or 'hinge', got {form!r}.")
+    check_log_probabilities(policy_w=policy_w, policy_l=policy_l)
+    u = beta * (policy_w - policy_l - margin)
+    lead = 1.0 if form == "hinge" else 0.0
+    loss = pairwise_loss(u, form, margin=lead, label_smoothing=label_smoothing)
+    return reduce(loss, reduction)
+
+
+def kto(
+    policy: Tensor,
+    reference: Tensor,
+    desirable: Tensor,
+    *,
+    kl: Tensor | float = 0.0,
+    beta: float = 0.1,
+    desirable_weight: float = 1.0,
+    undesirable_weight: float = 1.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """KTO, for answers marked good or bad without pairs.
+
+    ``w_D (1 - sigmoid(r - z))`` for good ones, ``w_U (1 - sigmoid(z - r))`` for bad ones, with
+    ``r = beta (log pi - log ref)`` and ``z = beta max(0, kl)``.
+
+    Args:
+        policy: ``(B,)``.
+        reference: ``(B,)``.
+        desirable: bool ``(B,)``.
+        kl: estimate of KL(policy || reference), a number or scalar: the mean of ``log pi - log
+            ref`` over answers paired with prompts they do not belong to. No gradient.
+        beta: above 0.
+        desirable_weight: w_D.
+        undesirable_weight: w_U.
+        reduction: over answers.
+
+    Source: Ethayarajh et al., "KTO: Model Alignment as Prospect Theoretic Optimization", ICML 2024,
+    Eqs. 7 and 8.
+    """
+    _positive(beta=beta)
+    check_log_probabilities(policy=policy, reference=reference)
+    if desirable.dtype != torch.bool or desirable.shape != policy.shape:
+        raise DataError(
+            f"desirable must be a bool tensor of shape {tuple(policy.shape)}; "
+            f"got {desirable.dtype} {tuple(desirable.shape)}."
+        )
+    point = beta * torch.as_tensor(kl, dtype=policy.dtype, device=policy.device).detach()
+    u = beta * (policy - reference.detach()) - point.clamp(min=0.0)
+    good, bad = desirable_weight * torch.sigmoid(-u), undesirable_weight * torch.sigmoid(u)
+    return reduce(torch.where(desirable, good, bad), reduction)
+
+
+def reduce(loss: Tensor, reduction: str) -> Tensor:
+    """Mean or sum over pairs, or every pair's own value.
+
+    Raises:
+        DataError: mean over no pairs.
+        SettingError: unknown reduction.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise SettingError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    if loss.numel() == 0:
+        raise DataError("An empty batch has no mean loss; skip it.")
+    return loss.mean()
+
+
+def _log_ratio(
+    policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor
+) -> Tensor:
+    check_log_probabilities(
+        policy_w=policy_w, policy_l=policy_l, reference_w=reference_w, reference_l=reference_l
+    )
+    return (policy_w - policy_l) - (reference_w - reference_l).detach()
+
+
+def _positive(**settings: float) -> None:
+    for name, value in settings.items():
+        if not value > 0:
+            raise SettingError(f"{name} must be above 0, got {value}.")

@@ -1,0 +1,1 @@
+"""Similarity to loss without the matrix of similarities; across ranks; gradient caching."""

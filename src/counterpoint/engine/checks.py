@@ -1,0 +1,138 @@
+"""The door: what cannot be computed is refused here, in words, before anything is computed."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from counterpoint.engine.similarity import unit_rows
+from counterpoint.engine.terms import Reduction
+from counterpoint.errors import DataError, SettingError
+
+Temperature = float | Tensor
+
+
+def prepare(normalize: bool, **embeddings: Tensor) -> list[Tensor]:
+    """Checked embeddings in one dtype of at least float32, on the unit sphere if wanted.
+
+    Args:
+        normalize: divide every row by its length.
+        embeddings: by the name the caller knows them, each float ``(N, D)``.
+
+    Raises:
+        DataError: not a float matrix, no rows, no columns, widths or devices that differ, NaN or
+            infinity.
+    """
+    dtype = torch.float32
+    for name, x in embeddings.items():
+        _check_matrix(name, x)
+        dtype = torch.promote_types(dtype, x.dtype)
+    _check_agreement(embeddings)
+    ready = []
+    for name, x in embeddings.items():
+        x = x.to(dtype)
+        _check_finite(name, x)
+        ready.append(unit_rows(x) if normalize else x)
+    return ready
+
+
+def _check_matrix(name: str, x: Tensor) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise DataError(f"{name} must be a tensor of floats of shape (N, D), not {kind}.")
+    if x.dim() != 2 or x.numel() == 0:
+        raise DataError(
+            f"{name} must have shape (N, D) with at least one row and one column, "
+            f"not {tuple(x.shape)}. Flatten or pool each sample to one vector first."
+        )
+
+
+def _check_agreement(embeddings: dict[str, Tensor]) -> None:
+    (first, x), *rest = embeddings.items()
+    for name, y in rest:
+        if y.shape[1] != x.shape[1]:
+            raise DataError(
+                f"{first} has width {x.shape[1]} and {name} has width {y.shape[1]}; both must lie "
+                "in one space. Project them to one width first."
+            )
+        if y.device != x.device:
+            raise DataError(f"{first} is on {x.device} and {name} on {y.device}; move one of them.")
+
+
+def _check_finite(name: str, x: Tensor) -> None:
+    smallest, largest = torch.aminmax(x.detach())
+    if bool(torch.isfinite(smallest + largest)):
+        return
+    bad = (~torch.isfinite(x.detach())).any(1).nonzero().flatten().tolist()
+    raise DataError(
+        f"{name} holds NaN or infinity in {len(bad)} of {len(x)} rows (first: row {bad[0]}). "
+        "Check the inputs, the learning rate and the loss scaling of mixed precision."
+        if bad
+        else f"{name} holds values too large to be summed."
+    )
+
+
+def same_rows(**tensors: Tensor) -> int:
+    """The common number of rows.
+
+    Raises:
+        DataError: they differ.
+    """
+    (first, x), *rest = tensors.items()
+    for name, y in rest:
+        if len(y) != len(x):
+            raise DataError(
+                f"{first} has {len(x)} rows and {name} has {len(y)}; row i of one belongs to row i "
+                "of the other, so both need the same number."
+            )
+    return len(x)
+
+
+def check_integers(name: str, values: Tensor, rows: int) -> Tensor:
+    """Labels or ids as int64 ``(rows,)``.
+
+    Raises:
+        DataError: another shape, or not integers.
+    """
+    if not isinstance(values, Tensor) or values.shape != (rows,):
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise DataError(f"{name} must be a tensor of shape ({rows},), one a row, not {shape}.")
+    if values.is_floating_point() or values.is_complex():
+        raise DataError(f"{name} must be integers, not {values.dtype}.")
+    return values.long()
+
+
+def inverse_temperature(temperature: Temperature, rows: int, like: Tensor) -> Tensor:
+    """``1 / temperature``, ``()`` or ``(rows,)``, with the gradient of a learnable one.
+
+    Raises:
+        SettingError: not positive, not finite, or neither one value nor one a row.
+    """
+    if not isinstance(temperature, Tensor):
+        if not (math.isfinite(temperature) and temperature > 0):
+            raise SettingError(f"temperature must be a positive number, not {temperature}.")
+        return like.new_tensor(1.0 / temperature)
+    if temperature.numel() not in (1, rows):
+        raise SettingError(
+            f"temperature must hold one value or one a row ({rows}); "
+            f"it has shape {tuple(temperature.shape)}."
+        )
+    values = temperature.to(like)
+    if not bool((torch.isfinite(values) & (values > 0)).all()):
+        raise SettingError("temperature must be positive and finite in every row.")
+    flat = values.reshape(()) if temperature.numel() == 1 else values.reshape(-1)
+    return flat.reciprocal()
+
+
+def check_reduction(reduction: Reduction) -> None:
+    """Refuses an unknown reduction.
+
+    Raises:
+        SettingError: it is not one of mean, sum, none.
+    """
+    if reduction not in get_args(Reduction):
+        known = ", ".join(get_args(Reduction))
+        raise SettingError(f"reduction must be one of {known}, not {reduction!r}.")

@@ -1,0 +1,449 @@
+"""Row blocks with all candidates: the softmax family in one direction.
+
+The logits of a block of anchors are made in one reused buffer. When the weight of every row is
+known beforehand (mean or sum over anchors) the gradient is finished in the forward pass, with three
+matrix products in all; else the block is made again in the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from counterpoint.engine.similarity import (
+    LN2,
+    LOG2E,
+    logit_bound,
+    refuse_double_backward,
+    safe_range,
+    without_autocast,
+)
+from counterpoint.engine.terms import Terms, fill_offsets, index_block
+
+BLOCK_NUMBERS = 2**21
+"""Size of the buffer of logits."""
+
+
+def row_blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Consecutive blocks of rows whose logits fit the buffer."""
+    size = max(8, min(rows, BLOCK_NUMBERS // max(columns, 1)))
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
+
+
+@dataclass
+class RowSums:
+    """What a row has gathered from the candidates seen so far, in base 2.
+
+    Attributes:
+        log_total: logarithm of the denominator, ``-inf`` while it is empty.
+        mass: summed weights of the positives.
+        pull: their weighted logits, or the logarithm of their summed exponentials.
+    """
+
+    log_total: Tensor
+    mass: Tensor | None = None
+    pull: Tensor | None = None
+
+    @staticmethod
+    def join(parts: list[RowSums]) -> RowSums:
+        """The sums of consecutive blocks of rows."""
+        mass = [part.mass for part in parts if part.mass is not None]
+        pull = [part.pull for part in parts if part.pull is not None]
+        return RowSums(
+            torch.cat([part.log_total for part in parts]),
+            torch.cat(mass) if mass else None,
+            torch.cat(pull) if pull else None,
+        )
+
+    def part(self, rows: slice) -> RowSums:
+        """The sums of some rows."""
+        return RowSums(
+            self.log_total[rows],
+            None if self.mass is None else self.mass[rows],
+            None if self.pull is None else self.pull[rows],
+        )
+
+    def with_extra(self, log_extra: Tensor | None) -> RowSums:
+        """With more in the denominators, given as a logarithm in base 2 ``(N,)``."""
+        if log_extra is None:
+            return self
+        return RowSums(torch.logaddexp2(self.log_total, log_extra), self.mass, self.pull)
+
+    def merge(self, other: RowSums, terms: Terms) -> RowSums:
+        """The sums over the candidates of both."""
+        total = torch.logaddexp2(self.log_total, other.log_total)
+        if self.mass is None or self.pull is None or other.mass is None or other.pull is None:
+            return RowSums(total)
+        join = torch.add if terms.aggregate == "mean_log" else torch.logaddexp2
+        return RowSums(total, self.mass + other.mass, join(self.pull, other.pull))
+
+    def values(self, terms: Terms) -> tuple[Tensor, Tensor]:
+        """Loss of each row and whether it counts; without positives, the log-sum itself.
+
+        An empty sum gives 0, and so does a row without positives, which does not count.
+        """
+        total = torch.where(self.log_total > -torch.inf, self.log_total, 0.0)
+        if self.mass is None or self.pull is None:
+            return LN2 * total, torch.ones_like(total, dtype=torch.bool)
+        counted = self.mass > 0
+        pull = self.pull / self.mass if terms.aggregate == "mean_log" else self.pull
+        return LN2 * torch.where(counted, total - pull, 0.0), counted
+
+
+@dataclass
+class BlockGradient:
+    """``row_factor[:, None] * matrix``; the factor is left apart, for it is cheaper to apply to
+    ``(b, D)`` than to ``(b, m)``."""
+
+    matrix: Tensor
+    row_factor: Tensor | None = None
+
+
+class Block:
+    """The logits of some anchors and candidates, in base 2, masked in place.
+
+    Args:
+        logits: ``(b, m)`` in base 2; overwritten.
+        terms: which pairs count.
+        i0: position of the first anchor.
+        j0: position of the first candidate.
+        own: whether the offsets of ``terms.excluded`` speak of these candidates.
+    """
+
+    def __init__(self, logits: Tensor, terms: Terms, i0: int, j0: int, own: bool = True) -> None:
+        self.logits, self.terms = logits, terms
+        self.positive: Tensor | None = None
+        self.pull: Tensor | None = None
+        excluded = terms.excluded if own else ()
+        if terms.indexed:
+            i, j = index_block(i0, j0, logits)
+            valid = None if terms.valid is None else terms.valid(i, j)
+            if terms.positive is not None:
+                self.positive = _weights(terms.positive(i, j), valid, logits)
+                fill_offsets(self.positive, excluded, i0, j0, 0.0)
+                if terms.aggregate == "mean_log":
+                    self.pull = _row_dots(logits, self.positive)
+            if valid is not None:
+                logits.masked_fill_(~valid, -torch.inf)
+            if terms.weight is not None:
+                logits.add_(terms.weight(i, j).to(logits.dtype).log2())
+        fill_offsets(logits, excluded, i0, j0, -torch.inf)
+
+    def exponentiate(self, shift: Tensor | None) -> None:
+        """Turns the logits into ``exp2(logits - shift)``, in place."""
+        if shift is not None:
+            self.logits.sub_(shift[:, None])
+        self.logits.exp2_()
+
+    def sums(self, shift: Tensor | None) -> RowSums:
+        """Sums over these candidates, once exponentiated with ``shift``."""
+        total = _unshift(self._negatives().sum(1), shift)
+        if self.positive is None:
+            return RowSums(total)
+        pull = self.pull
+        if pull is None:
+            pull = _unshift(_row_dots(self.logits, self.positive), shift)
+        return RowSums(total, self.positive.sum(1), pull)
+
+    def gradient(self, sums: RowSums, shift: Tensor | None, upstream: Tensor) -> BlockGradient:
+        """Gradient of ``sum(upstream * values)`` in the natural logits; reuses the buffer.
+
+        Args:
+            sums: over all candidates, for the rows of this block.
+            shift: with which the logits were exponentiated.
+            upstream: ``(b,)``.
+        """
+        push = _share(sums.log_total, shift, upstream)
+        if self.positive is None or sums.mass is None or sums.pull is None:
+            return BlockGradient(self.logits, push)
+        counted = sums.mass > 0
+        push = torch.where(counted, push, 0.0)[:, None]
+        if self.terms.aggregate == "mean_log":
+            drag = torch.where(counted, upstream / sums.mass, 0.0)[:, None]
+            return BlockGradient(
+                self._negatives().mul_(push).addcmul_(self.positive, drag, value=-1)
+            )
+        drag = _share(sums.pull, shift, upstream)[:, None]
+        toward = self.positive.mul_(self.logits).mul_(drag)
+        return BlockGradient(self._negatives().mul_(push).sub_(toward))
+
+    def _negatives(self) -> Tensor:
+        if self.positive is None or not self.terms.decoupled:
+            return self.logits
+        return self.logits.masked_fill(self.positive > 0, 0.0)
+
+
+def _weights(positive: Tensor, valid: Tensor | None, like: Tensor) -> Tensor:
+    weights = positive.to(like.dtype)
+    if valid is not None:
+        weights = weights * valid
+    if weights.shape != like.shape or weights is positive:
+        weights = weights.expand_as(like).clone()
+    return weights
+
+
+def _row_dots(a: Tensor, b: Tensor) -> Tensor:
+    return torch.bmm(a[:, None, :], b[:, :, None]).view(-1)
+
+
+def _unshift(total: Tensor, shift: Tensor | None) -> Tensor:
+    return total.log2() if shift is None else total.log2().add_(shift)
+
+
+def _share(log_total: Tensor, shift: Tensor | None, upstream: Tensor) -> Tensor:
+    """Factor that turns ``exp2(logit - shift)`` into ``upstream * exp2(logit - log_total)``."""
+    lift = -log_total if shift is None else shift - log_total
+    return torch.where(log_total > -torch.inf, upstream * lift.exp2(), 0.0)
+
+
+@dataclass
+class Problem:
+    """Logits ``scale_i <a_i, c_j>`` of anchors ``(N, D)`` and candidates ``(M, D)``.
+
+    Attributes:
+        scale: ``()`` or ``(N,)``.
+        terms: which pairs count.
+        i0: position of the first anchor, ``j0`` of the first candidate, as ``terms`` see them.
+        own: whether ``terms.excluded`` speaks of these candidates.
+    """
+
+    anchors: Tensor
+    candidates: Tensor
+    scale: Tensor
+    terms: Terms
+    i0: int = 0
+    j0: int = 0
+    own: bool = True
+
+    def __post_init__(self) -> None:
+        rows, columns = len(self.anchors), len(self.candidates)
+        self.scale = self.scale.expand(rows)
+        self.parts = list(row_blocks(rows, columns))
+        self.buffer = self.anchors.new_empty(min(rows, self.parts[0].stop), columns)
+        bound = logit_bound(self.anchors, self.candidates, self.scale)
+        self.shifted = self.terms.weight is not None or bound > safe_range(self.anchors.dtype)
+
+    def block(self, part: slice) -> Block:
+        anchors = self.anchors[part] * (self.scale[part] * LOG2E)[:, None]
+        logits = self.buffer[: len(anchors)]
+        torch.mm(anchors, self.candidates.T, out=logits)
+        return Block(logits, self.terms, self.i0 + part.start, self.j0, self.own)
+
+    def shift(self, block: Block) -> Tensor | None:
+        """The largest logit of every row, where sums could overflow without it."""
+        if not self.shifted:
+            return None
+        return block.logits.amax(1).clamp_(min=torch.finfo(block.logits.dtype).min)
+
+    def sums(self) -> RowSums:
+        """The sums of all rows, block by block."""
+        found = []
+        for part in self.parts:
+            block = self.block(part)
+            shift = self.shift(block)
+            block.exponentiate(shift)
+            found.append(block.sums(shift))
+        return RowSums.join(found)
+
+    def differentiate(self, sums: RowSums, upstream: Tensor, gradients: Gradients) -> None:
+        """Adds the gradient of ``sum(upstream * values)``, given the sums of all rows."""
+        for part in self.parts:
+            block = self.block(part)
+            shift = torch.where(sums.log_total[part] > -torch.inf, sums.log_total[part], 0.0)
+            if sums.pull is not None and self.terms.aggregate == "log_sum":
+                shift = torch.maximum(shift, sums.pull[part])
+            block.exponentiate(shift)
+            gradients.add(self, part, block.gradient(sums.part(part), shift, upstream[part]))
+
+    def finish(self, extra: Tensor | None, upstream: Tensor, gradients: Gradients) -> RowSums:
+        """Sums and gradient in one visit of every block.
+
+        Args:
+            extra: logarithm in base 2 of what else is in the denominators ``(N,)``.
+            upstream: weight of every row ``(N,)``.
+            gradients: added to.
+        """
+        found = []
+        for part in self.parts:
+            block = self.block(part)
+            shift = self.shift(block)
+            block.exponentiate(shift)
+            sums = block.sums(shift).with_extra(None if extra is None else extra[part])
+            gradients.add(self, part, block.gradient(sums, shift, upstream[part]))
+            found.append(sums)
+        return RowSums.join(found)
+
+
+class Gradients:
+    """Gradients gathered block by block; those that nobody wants stay None."""
+
+    def __init__(self, anchors: Tensor, candidates: Tensor, needs: Sequence[bool]) -> None:
+        self.anchors = torch.zeros_like(anchors) if needs[0] else None
+        self.candidates = torch.zeros_like(candidates) if needs[1] else None
+        self.scale = torch.zeros_like(anchors[:, 0]) if needs[2] else None
+
+    def add(self, problem: Problem, part: slice, grad: BlockGradient) -> None:
+        """Takes the gradient in the natural logits of a block."""
+        anchors, scale = problem.anchors[part], problem.scale[part, None]
+        factor = scale if grad.row_factor is None else scale * grad.row_factor[:, None]
+        if self.candidates is not None:
+            self.candidates.addmm_(grad.matrix.T, anchors * factor)
+        if self.anchors is None and self.scale is None:
+            return
+        pulled = (grad.matrix @ problem.candidates).mul_(factor)
+        if self.scale is not None:
+            self.scale[part] += torch.linalg.vecdot(pulled, anchors) / scale[:, 0]
+        if self.anchors is not None:
+            self.anchors[part] += pulled
+
+
+def extra_total(extra: Tensor | None) -> Tensor | None:
+    """Logarithm in base 2 of the summed exponentials of natural logits ``(N, E)``."""
+    return None if extra is None else LOG2E * torch.logsumexp(extra, 1)
+
+
+def extra_gradient(extra: Tensor, sums: RowSums, upstream: Tensor) -> Tensor:
+    """Gradient of ``sum(upstream * values)`` in the extra logits ``(N, E)``."""
+    counted = upstream if sums.mass is None else torch.where(sums.mass > 0, upstream, 0.0)
+    lift = torch.where(sums.log_total > -torch.inf, sums.log_total, 0.0)
+    return counted[:, None] * (LOG2E * extra - lift[:, None]).exp2()
+
+
+class _FinishedRows(torch.autograd.Function):
+    """``sum_i upstream_i value_i`` over counted rows, with the gradient made in the forward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        anchors: Tensor,
+        candidates: Tensor,
+        scale: Tensor,
+        extra: Tensor | None,
+        upstream: Tensor,
+        terms: Terms,
+        differentiate: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        with without_autocast(anchors):
+            problem = Problem(anchors, candidates, scale, terms)
+            more = extra_total(extra)
+            if differentiate:
+                gradients = Gradients(anchors, candidates, ctx.needs_input_grad[:3])
+                sums = problem.finish(more, upstream, gradients)
+                ctx.save_for_backward(
+                    gradients.anchors,
+                    gradients.candidates,
+                    like_scale(gradients.scale, scale),
+                    extra_gradient(extra, sums, upstream)
+                    if extra is not None and ctx.needs_input_grad[3]
+                    else None,
+                )
+            else:
+                sums = problem.sums().with_extra(more)
+        values, counted = sums.values(terms)
+        log_total = LN2 * sums.log_total
+        ctx.mark_non_differentiable(counted, log_total)
+        return torch.dot(upstream, values), counted, log_total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_double_backward()
+        finished = [None if saved is None else saved * grads[0] for saved in ctx.saved_tensors]
+        return (*finished, None, None, None)
+
+
+class _Rows(torch.autograd.Function):
+    """The value of every row; the blocks are made again in the backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        anchors: Tensor,
+        candidates: Tensor,
+        scale: Tensor,
+        extra: Tensor | None,
+        terms: Terms,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        with without_autocast(anchors):
+            sums = Problem(anchors, candidates, scale, terms).sums().with_extra(extra_total(extra))
+        values, counted = sums.values(terms)
+        log_total = LN2 * sums.log_total
+        ctx.terms = terms
+        ctx.save_for_backward(
+            anchors, candidates, scale, extra, sums.log_total, sums.mass, sums.pull
+        )
+        ctx.mark_non_differentiable(counted, log_total)
+        return values, counted, log_total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_double_backward()
+        anchors, candidates, scale, extra, *saved = ctx.saved_tensors
+        sums = RowSums(*saved)
+        with without_autocast(anchors):
+            problem = Problem(anchors, candidates, scale, ctx.terms)
+            gradients = Gradients(anchors, candidates, ctx.needs_input_grad[:3])
+            problem.differentiate(sums, grads[0], gradients)
+        grad_extra = extra_gradient(extra, sums, grads[0]) if ctx.needs_input_grad[3] else None
+        grad_scale = like_scale(gradients.scale, scale)
+        return gradients.anchors, gradients.candidates, grad_scale, grad_extra, None
+
+
+def like_scale(gradient: Tensor | None, scale: Tensor) -> Tensor | None:
+    if gradient is None or scale.dim() == 1:
+        return gradient
+    return gradient.sum()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the engine gives back of a one-way problem.
+
+    Attributes:
+        values: loss of each row ``(N,)``, or its weighted sum ``()``.
+        counted: bool ``(N,)``, False for a row without positives.
+        log_total: logarithm of each denominator ``(N,)``, without gradient.
+    """
+
+    values: Tensor
+    counted: Tensor
+    log_total: Tensor
+
+
+def softmax_rows(
+    anchors: Tensor,
+    candidates: Tensor,
+    scale: Tensor,
+    terms: Terms,
+    *,
+    extra: Tensor | None = None,
+    weights: Tensor | None = None,
+) -> Rows:
+    """Softmax losses of one direction, without the matrix of logits.
+
+    Logits are ``l_ij = scale_i <a_i, c_j>``. Without ``terms.positive`` the value of row i is
+    ``log sum_j exp(l_ij)``, else ``log sum_j exp(l_ij) - sum_j t_ij l_ij / sum_j t_ij`` or
+    ``log sum_j exp(l_ij) - log sum_j t_ij exp(l_ij)``.
+
+    Args:
+        anchors: float32 or float64 ``(N, D)``.
+        candidates: same dtype ``(M, D)``.
+        scale: inverse temperature, ``()`` or ``(N,)``.
+        terms: which pairs count.
+        extra: more logits of each denominator, ``(N, E)``.
+        weights: weight of every row ``(N,)``, constant. Given, the sum of the weighted values is
+            returned, its gradient already finished (three matrix products); else every value.
+    """
+    if weights is None:
+        values, counted, log_total = _Rows.apply(anchors, candidates, scale, extra, terms)
+    else:
+        tensors = [t for t in (anchors, candidates, scale, extra) if t is not None]
+        wanted = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        values, counted, log_total = _FinishedRows.apply(
+            anchors, candidates, scale, extra, weights, terms, wanted
+        )
+    return Rows(values, counted, log_total)

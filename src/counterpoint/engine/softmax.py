@@ -1,0 +1,168 @@
+"""The softmax family: log-sum-exp over candidates minus the pull of the positives."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from counterpoint.engine.ranks import global_sum, global_value, softmax_rows_across_ranks
+from counterpoint.engine.rows import Rows, softmax_rows
+from counterpoint.engine.terms import Reduction, Terms
+from counterpoint.engine.tiles import self_log_sums, two_way_log_sums
+
+NO_POSITIVE = (
+    "Some anchors have no positive. They contribute 0 and are left out of the mean over anchors."
+)
+
+
+def reduce_rows(
+    values: Tensor,
+    counted: Tensor | None,
+    reduction: Reduction,
+    across_ranks: bool = False,
+) -> Tensor:
+    """Reduction over the anchors that count.
+
+    Args:
+        values: loss of each anchor ``(N,)``.
+        counted: bool ``(N,)``; the others give 0 and are left out of the mean. None for all.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        across_ranks: take the mean or sum over the anchors of all ranks.
+    """
+    if counted is not None:
+        if not bool(counted.all()):
+            warnings.warn(NO_POSITIVE, stacklevel=2)
+        values = torch.where(counted, values, 0.0)
+    if reduction == "none":
+        return values
+    return _reduce_total(values.sum(), _count(values, counted), reduction, across_ranks)
+
+
+def _count(values: Tensor, counted: Tensor | None) -> Tensor:
+    if counted is None:
+        return values.new_tensor(float(values.numel()))
+    return counted.sum().to(values.dtype)
+
+
+def _reduce_total(total: Tensor, count: Tensor, reduction: Reduction, across_ranks: bool) -> Tensor:
+    if across_ranks:
+        total, count = global_value(total), global_sum(count)
+    return total / count.clamp(min=1) if reduction == "mean" else total
+
+
+def one_way(
+    anchors: Tensor,
+    candidates: Tensor,
+    scale: Tensor,
+    terms: Terms,
+    *,
+    pull: Tensor | None = None,
+    counted: Tensor | None = None,
+    extra: Tensor | None = None,
+    reduction: Reduction = "mean",
+    across_ranks: bool = False,
+) -> tuple[Tensor, Rows]:
+    """Reduced loss of anchors against candidates, and the by-products.
+
+    Args:
+        anchors: ``(N, D)``.
+        candidates: ``(M, D)``.
+        scale: inverse temperature, ``()`` or ``(N,)``.
+        terms: which pairs count.
+        pull: logit of the positives of each anchor ``(N,)``, subtracted; None where
+            ``terms.positive`` finds them.
+        counted: anchors that have a positive, bool ``(N,)``; None for all.
+        extra: more logits of each denominator ``(N, E)``.
+        reduction: over anchors.
+        across_ranks: candidates and anchors of all ranks take part.
+    """
+    if across_ranks:
+        rows = softmax_rows_across_ranks(anchors, candidates, scale, terms, extra=extra)
+    elif reduction == "none":
+        rows = softmax_rows(anchors, candidates, scale, terms, extra=extra)
+    else:
+        weights = torch.ones_like(anchors[:, 0]) if counted is None else counted.to(anchors.dtype)
+        rows = softmax_rows(anchors, candidates, scale, terms, extra=extra, weights=weights)
+        total = rows.values if pull is None else rows.values - torch.dot(weights, pull)
+        if counted is None and terms.positive is not None:
+            counted = rows.counted
+        if counted is not None and not bool(counted.all()):
+            warnings.warn(NO_POSITIVE, stacklevel=2)
+        return _reduce_total(total, _count(weights, counted), reduction, False), rows
+    values = rows.values if pull is None else rows.values - pull
+    if counted is None and terms.positive is not None:
+        counted = rows.counted
+    return reduce_rows(values, counted, reduction, across_ranks), rows
+
+
+def self_way(
+    z: Tensor,
+    scale: Tensor,
+    terms: Terms,
+    *,
+    pull: Tensor,
+    counted: Tensor | None = None,
+    reduction: Reduction = "mean",
+    across_ranks: bool = False,
+) -> Tensor:
+    """Reduced loss of rows against each other; arguments as `one_way`.
+
+    ``terms.excluded`` and ``terms.valid`` are symmetric, and the only terms.
+    """
+    if across_ranks or scale.dim() == 1:
+        loss, _ = one_way(
+            z,
+            z,
+            scale,
+            terms,
+            pull=pull,
+            counted=counted,
+            reduction=reduction,
+            across_ranks=across_ranks,
+        )
+        return loss
+    return reduce_rows(self_log_sums(z, scale, terms) - pull, counted, reduction)
+
+
+def two_way(
+    x: Tensor,
+    y: Tensor,
+    scale: Tensor,
+    terms: Terms,
+    *,
+    pulls: tuple[Tensor, Tensor],
+    reduction: Reduction = "mean",
+    across_ranks: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Reduced losses of x against y and of y against x.
+
+    Args:
+        x: ``(N, D)``.
+        y: ``(N, D)``.
+        scale: inverse temperature, ``()`` or one value a pair ``(N,)``.
+        terms: ``excluded`` and ``valid`` of (row of x, row of y), both symmetric.
+        pulls: logits of the positives in each direction, ``(N,)`` each.
+        reduction: over anchors.
+        across_ranks: the rows of all ranks take part.
+    """
+    if across_ranks or scale.dim() == 1:
+        both = [
+            one_way(
+                a,
+                c,
+                scale,
+                terms,
+                pull=pull,
+                reduction=reduction,
+                across_ranks=across_ranks,
+            )[0]
+            for a, c, pull in ((x, y, pulls[0]), (y, x, pulls[1]))
+        ]
+        return both[0], both[1]
+    along, down = two_way_log_sums(x, y, scale, terms)
+    return (
+        reduce_rows(along - pulls[0], None, reduction),
+        reduce_rows(down - pulls[1], None, reduction),
+    )

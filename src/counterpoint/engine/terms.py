@@ -1,0 +1,61 @@
+"""What the engine is told about pairs: small functions of index blocks, never a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+IndexFunction = Callable[[Tensor, Tensor], Tensor]
+"""``f(i, j)`` of anchor positions ``(b, 1)`` and candidate positions ``(1, m)``, int64, to a bool
+or float block that broadcasts to ``(b, m)``."""
+
+Aggregate = Literal["mean_log", "log_sum"]
+Reduction = Literal["mean", "sum", "none"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Which candidates enter the sums of an anchor, and how strongly.
+
+    Attributes:
+        excluded: candidates ``i + offset`` take no part in row i; with several ranks this speaks
+            of the candidates of the anchor's own rank.
+        valid: pairs that are not valid take no part in anything.
+        weight: multiplies ``exp(logit)`` in every sum; 0 leaves the pair out.
+        positive: bool or non-negative float weight of a pair as a positive.
+        decoupled: positives are left out of the denominator.
+        aggregate: ``"mean_log"`` averages the logits of the positives, ``"log_sum"`` takes the
+            logarithm of the sum of their exponentials.
+    """
+
+    excluded: tuple[int, ...] = ()
+    valid: IndexFunction | None = None
+    weight: IndexFunction | None = None
+    positive: IndexFunction | None = None
+    decoupled: bool = False
+    aggregate: Aggregate = "mean_log"
+
+    @property
+    def indexed(self) -> bool:
+        return not (self.valid is None and self.weight is None and self.positive is None)
+
+
+def index_block(i0: int, j0: int, block: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions ``i`` (b, 1) and ``j`` (1, m) of a block that starts at row i0, column j0."""
+    rows, columns = block.shape
+    i = torch.arange(i0, i0 + rows, device=block.device)[:, None]
+    j = torch.arange(j0, j0 + columns, device=block.device)[None, :]
+    return i, j
+
+
+def fill_offsets(block: Tensor, offsets: tuple[int, ...], i0: int, j0: int, value: float) -> None:
+    """Writes ``value`` where ``j - i`` is one of the offsets, in place."""
+    rows, columns = block.shape
+    for offset in offsets:
+        local = offset + i0 - j0
+        if -rows < local < columns:
+            block.diagonal(local).fill_(value)

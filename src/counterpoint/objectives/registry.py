@@ -1,0 +1,108 @@
+"""Every objective declares what it takes and how it behaves across ranks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, ParamSpec
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.errors import unknown_name
+
+Arguments = ParamSpec("Arguments")
+Inputs = Literal["two views", "pairs", "labels", "pairs and similarity", "description"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is known of an objective besides its formula.
+
+    Attributes:
+        name: of the function in `counterpoint.objectives.functional`.
+        function: the objective itself.
+        inputs: ``"two views"`` (z1, z2), ``"pairs"`` (anchors, candidates), ``"labels"``
+            (z, labels), ``"pairs and similarity"`` (x, y, similarity), ``"description"``.
+        across_ranks: which negatives N processes see, and how they equal one.
+        source: paper and equation.
+        module: the class with the same arguments.
+    """
+
+    name: str
+    function: Callable[..., Tensor]
+    inputs: Inputs
+    across_ranks: str
+    source: str
+    module: type[nn.Module] | None = None
+
+
+_OBJECTIVES: dict[str, Objective] = {}
+
+
+def objective(
+    *, inputs: Inputs, across_ranks: str, source: str
+) -> Callable[[Callable[Arguments, Tensor]], Callable[Arguments, Tensor]]:
+    """Registers a function as an objective; its sums keep full precision under autocast."""
+
+    def register(function: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
+        @functools.wraps(function)
+        def full_precision(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Tensor:
+            devices = {x.device.type for x in (*args, *kwargs.values()) if isinstance(x, Tensor)}
+            with torch.autocast(devices.pop() if len(devices) == 1 else "cpu", enabled=False):
+                return function(*args, **kwargs)
+
+        name = function.__name__
+        _OBJECTIVES[name] = Objective(name, full_precision, inputs, across_ranks, source)
+        return full_precision
+
+    return register
+
+
+def registered() -> Iterator[Objective]:
+    """Every objective, in the order of names."""
+    for name in sorted(_OBJECTIVES):
+        yield _OBJECTIVES[name]
+
+
+def find(name: str) -> Objective:
+    """The objective of that name.
+
+    Raises:
+        SettingError: there is none; the message offers the nearest.
+    """
+    if name not in _OBJECTIVES:
+        raise unknown_name("objective", name, _OBJECTIVES)
+    return _OBJECTIVES[name]
+
+
+class Loss(nn.Module):
+    """A function of `counterpoint.objectives.functional` with its settings.
+
+    A temperature that is a parameter or a module is registered, hence trained and saved.
+    """
+
+    function: ClassVar[Callable[..., Tensor]]
+
+    def __init_subclass__(cls, function: Callable[..., Tensor]) -> None:
+        cls.function = staticmethod(function)
+        _OBJECTIVES[function.__name__] = replace(_OBJECTIVES[function.__name__], module=cls)
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.names = tuple(settings)
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def call(self, *inputs: Tensor, **more: Any) -> Tensor:
+        """The function on these inputs; a setting that is a module is asked for its value."""
+        settings = {name: getattr(self, name) for name in self.names}
+        for name, value in settings.items():
+            if isinstance(value, nn.Module):
+                settings[name] = value()
+        return self.function(*inputs, **settings, **more)
+
+    def extra_repr(self) -> str:
+        shown = (name for name in self.names if not isinstance(getattr(self, name), nn.Module))
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)

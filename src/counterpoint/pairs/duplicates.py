@@ -1,0 +1,44 @@
+"""Rows that show the same thing are never each other's negatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from counterpoint.engine.ranks import gather_rows
+
+NO_ID = torch.iinfo(torch.int64).min
+"""The id of a candidate that is nobody's duplicate."""
+
+
+@dataclass(frozen=True)
+class NotDuplicates:
+    """``valid(i, j)``: two rows have different ids, or belong together.
+
+    Args:
+        anchor_ids: int64 ``(N,)``; equal ids mark duplicates.
+        candidate_ids: int64 ``(M,)``.
+        anchor_keys: int64 ``(N,)``.
+        candidate_keys: int64 ``(M,)``; where the keys are equal (two views of one sample, one
+            class) the pair stays valid.
+    """
+
+    anchor_ids: Tensor
+    candidate_ids: Tensor
+    anchor_keys: Tensor
+    candidate_keys: Tensor
+
+    def __call__(self, i: Tensor, j: Tensor) -> Tensor:
+        differ = self.anchor_ids[i] != self.candidate_ids[j]
+        return differ | (self.anchor_keys[i] == self.candidate_keys[j])
+
+    def over_ranks(self) -> NotDuplicates:
+        """The same for the rows of all ranks."""
+        return NotDuplicates(
+            gather_rows(self.anchor_ids),
+            gather_rows(self.candidate_ids),
+            gather_rows(self.anchor_keys),
+            gather_rows(self.candidate_keys),
+        )

@@ -13,7 +13,17 @@ from torch import Tensor, nn
 from counterpoint.errors import unknown_name
 
 Arguments = ParamSpec("Arguments")
-Inputs = Literal["two views", "pairs", "labels", "pairs and similarity", "description"]
+Inputs = Literal[
+    "two views",
+    "pairs",
+    "labels",
+    "pairs and similarity",
+    "description",
+    "log-probabilities",
+    "scores",
+    "logits",
+    "features",
+]
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,9 @@ class Objective:
         name: of the function in `counterpoint.objectives.functional`.
         function: the objective itself.
         inputs: ``"two views"`` (z1, z2), ``"pairs"`` (anchors, candidates), ``"labels"``
-            (z, labels), ``"pairs and similarity"`` (x, y, similarity), ``"description"``.
+            (z, labels), ``"pairs and similarity"`` (x, y, similarity), ``"description"``; or numbers
+            of another model: ``"log-probabilities"`` of sequences, ``"scores"`` of pairs, class
+            ``"logits"``, ``"features"`` beside those of a teacher.
         across_ranks: which negatives N processes see, and how they equal one.
         source: paper and equation.
         module: the class with the same arguments.

@@ -1,0 +1,135 @@
+"""A small training run on 8x8 digits that takes seconds, for claims about objectives.
+
+Two runs with equal settings and seed see the same initial weights, batches and views, so that
+whatever they differ in is the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint import data
+
+Loss = Callable[[Tensor, Tensor, float], Tensor]
+"""Embeddings of two views ``(B, D)`` and the progress from 0 to 1, to a scalar."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Digits in [0, 1] ``(N, 1, 8, 8)`` with their classes ``(N,)``."""
+
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Settings of a run.
+
+    Attributes:
+        batch: samples a step, drawn without replacement anew at each step.
+        steps: optimiser steps.
+        optimiser: plain SGD, or Adam.
+        lr: learning rate, constant.
+        momentum: of SGD.
+        width: hidden units of the encoder, linear - ReLU - linear.
+        batch_norm: whether the hidden units are batch-normalised before the ReLU.
+        dimensions: of the embedding, which objective and evaluation share.
+        shift: views are shifted by up to so many pixels in each direction, filled with black.
+        noise: standard deviation of the Gaussian noise added to views.
+    """
+
+    batch: int
+    steps: int
+    optimiser: Literal["sgd", "adam"]
+    lr: float
+    momentum: float = 0.9
+    width: int = 256
+    batch_norm: bool = True
+    dimensions: int = 64
+    shift: int = 1
+    noise: float = 0.1
+
+
+@cache
+def digits() -> Digits:
+    """The digits, one fifth of them held out."""
+    loaded = data.load("digits", seed=0)
+    parts = []
+    for split in (loaded.train, loaded.test):
+        pixels = torch.stack([split.items[i] for i in range(len(split))]).float() / 255
+        assert split.labels is not None
+        parts += [pixels, split.labels]
+    return Digits(*parts)
+
+
+def train(settings: Pilot, loss: Loss, seed: int) -> nn.Module:
+    """Trains an encoder by ``loss`` on two random views of the training digits."""
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = encoder(settings)
+        optimiser = _optimiser(settings, model)
+        images = digits().train
+        for step in range(settings.steps):
+            batch = images[torch.randperm(len(images))[: settings.batch]]
+            z1, z2 = model(view(batch, settings)), model(view(batch, settings))
+            optimiser.zero_grad()
+            loss(z1, z2, step / settings.steps).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        return model.eval()
+
+
+def encoder(settings: Pilot) -> nn.Module:
+    """The untrained encoder: images ``(B, 1, 8, 8)`` to embeddings ``(B, dimensions)``."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(64, settings.width),
+        nn.BatchNorm1d(settings.width) if settings.batch_norm else nn.Identity(),
+        nn.ReLU(),
+        nn.Linear(settings.width, settings.dimensions),
+    )
+
+
+def view(images: Tensor, settings: Pilot) -> Tensor:
+    """Each image shifted at random, with noise; randomness from torch's global generator."""
+    most, side = settings.shift, images.shape[-1]
+    padded = nn.functional.pad(images, (most, most, most, most))
+    corner = torch.randint(0, 2 * most + 1, (2, len(images), 1))
+    rows, columns = corner + torch.arange(side)
+    sample = torch.arange(len(images))[:, None, None]
+    shifted = padded[sample, 0, rows[:, :, None], columns[:, None, :]][:, None]
+    return shifted + settings.noise * torch.randn_like(shifted)
+
+
+@torch.no_grad()
+def embed(model: nn.Module, images: Tensor) -> Tensor:
+    """Embeddings ``(N, D)``, as the evaluation sees them."""
+    with one_thread():
+        embeddings: Tensor = model(images)
+    return embeddings
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """More threads only slow such small products down, and change their last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _optimiser(settings: Pilot, model: nn.Module) -> torch.optim.Optimizer:
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(model.parameters(), lr=settings.lr)
+    return torch.optim.SGD(model.parameters(), lr=settings.lr, momentum=settings.momentum)

@@ -155,8 +155,7 @@ def test_bad_input_is_refused(logs):
         p.dpo(w, lost, rw * float("nan"), rl)
     with pytest.raises(DataError, match="above 0"):
         p.orpo(w, -lost)
-    with pytest.raises(DataError, match="empty"):
-        p.cpo(w[:0], lost[:0])
+    assert p.cpo(w[:0], lost[:0]) == 0
     with pytest.raises(SettingError, match="beta"):
         p.dpo(*logs, beta=0.0)
     with pytest.raises(SettingError, match="margin"):
@@ -165,3 +164,29 @@ def test_bad_input_is_refused(logs):
         p.simpo(w, lost, form="squared")
     with pytest.raises(SettingError, match="reduction"):
         p.cpo(w, lost, reduction="median")
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "count"),
+    [
+        (
+            p.DPO(beta=0.3, label_smoothing=0.1),
+            lambda *x: p.dpo(*x, beta=0.3, label_smoothing=0.1),
+            4,
+        ),
+        (p.IPO(beta=0.3), lambda *x: p.ipo(*x, beta=0.3), 4),
+        (p.DPOP(weight=3.0), lambda *x: p.dpop(*x, weight=3.0), 4),
+        (p.CPO(nll_weight=1.0), lambda *x: p.cpo(*x, nll_weight=1.0), 2),
+        (p.SLiC(beta=0.3), lambda *x: p.slic(*x, beta=0.3), 2),
+        (p.ORPO(nll_weight=1.0), lambda *x: p.orpo(*x, nll_weight=1.0), 2),
+        (p.SimPO(form="hinge"), lambda *x: p.simpo(*x, form="hinge"), 2),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_modules_are_their_functions(logs, module, function, count):
+    assert torch.equal(module(*logs[:count]), function(*logs[:count]))
+
+
+def test_kto_module():
+    values = torch.tensor([-1.0, -2.0]), torch.tensor([-2.0, -1.0]), torch.tensor([True, False])
+    assert torch.equal(p.KTO(beta=0.5)(*values, kl=0.2), p.kto(*values, kl=0.2, beta=0.5))

@@ -13,11 +13,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.log_probabilities import check_log_probabilities, log_one_minus
 from counterpoint.objectives.pairwise import pairwise_loss
+from counterpoint.objectives.reduction import reduce
+from counterpoint.objectives.registry import Loss, objective
 
-Reduction = Literal["mean", "sum", "none"]
+PAIR_BY_PAIR = "a pair has its own loss; ranks of equal batches average it"
 
 
 def implicit_reward(policy: Tensor, reference: Tensor, *, beta: float = 0.1) -> Tensor:
@@ -38,6 +41,11 @@ def implicit_reward(policy: Tensor, reference: Tensor, *, beta: float = 0.1) -> 
     return beta * (policy - reference).detach()
 
 
+@objective(
+    inputs="log-probabilities",
+    across_ranks=PAIR_BY_PAIR,
+    source="Rafailov et al. 2023, Direct Preference Optimization, Eq. 7",
+)
 def dpo(
     policy_w: Tensor,
     policy_l: Tensor,
@@ -67,10 +75,10 @@ def dpo(
         reduction: over pairs.
 
     Returns:
-        Scalar, or ``(B,)`` with ``reduction="none"``.
+        ``()``, or ``(B,)`` without reduction. An empty batch gives 0.
 
     Raises:
-        DataError: shapes that differ, NaN or infinite values, an empty batch.
+        DataError: shapes that differ, NaN or infinite values.
         SettingError: a setting out of its range.
 
     Source: Rafailov et al., "Direct Preference Optimization", NeurIPS 2023, Eq. 7.
@@ -81,6 +89,14 @@ def dpo(
     return reduce(loss, reduction)
 
 
+@objective(
+    inputs="log-probabilities",
+    across_ranks=PAIR_BY_PAIR,
+    source=(
+        "Azar et al. 2024, A General Theoretical Paradigm to Understand "
+        "Learning from Human Preferences, Eq. 17"
+    ),
+)
 def ipo(
     policy_w: Tensor,
     policy_l: Tensor,
@@ -102,6 +118,14 @@ def ipo(
     return reduce(pairwise_loss(rho, "squared", margin=1 / (2 * beta)), reduction)
 
 
+@objective(
+    inputs="log-probabilities",
+    across_ranks=PAIR_BY_PAIR,
+    source=(
+        "Pal et al. 2024, Smaug: Fixing Failure Modes of Preference "
+        "Optimisation with DPO-Positive, Eq. 3"
+    ),
+)
 def dpop(
     policy_w: Tensor,
     policy_l: Tensor,
@@ -136,6 +160,11 @@ def dpop(
     return reduce(pairwise_loss(beta * rho), reduction)
 
 
+@objective(
+    inputs="log-probabilities",
+    across_ranks=PAIR_BY_PAIR,
+    source="Xu et al. 2024, Contrastive Preference Optimization, Eq. 5",
+)
 def cpo(
     policy_w: Tensor,
     policy_l: Tensor,
@@ -161,6 +190,11 @@ def cpo(
     return reduce(loss, reduction)
 
 
+@objective(
+    inputs="log-probabilities",
+    across_ranks=PAIR_BY_PAIR,
+    source="Zhao et al. 2023, SLiC-HF, Eq. 1",
+)
 def slic(
     policy_w: Tensor,
     policy_l: Tensor,
@@ -188,6 +222,11 @@ def slic(
     return reduce(loss, reduction)
 
 
+@objective(
+    inputs="log-probabilities",
+    across_ranks=PAIR_BY_PAIR,
+    source="Hong et al. 2024, ORPO, Eqs. 6 and 7",
+)
 def orpo(
     policy_w: Tensor,
     policy_l: Tensor,
@@ -223,6 +262,11 @@ def log_odds(log_p: Tensor) -> Tensor:
     return log_p - log_one_minus(log_p)
 
 
+@objective(
+    inputs="log-probabilities",
+    across_ranks=PAIR_BY_PAIR,
+    source="Meng et al. 2024, SimPO, Eq. 6",
+)
 def simpo(
     policy_w: Tensor,
     policy_l: Tensor,
@@ -259,6 +303,11 @@ def simpo(
     return reduce(loss, reduction)
 
 
+@objective(
+    inputs="log-probabilities",
+    across_ranks=PAIR_BY_PAIR,
+    source="Ethayarajh et al. 2024, KTO, Eqs. 7 and 8",
+)
 def kto(
     policy: Tensor,
     reference: Tensor,
@@ -302,24 +351,6 @@ def kto(
     return reduce(torch.where(desirable, good, bad), reduction)
 
 
-def reduce(loss: Tensor, reduction: str) -> Tensor:
-    """Mean or sum over pairs, or every pair's own value.
-
-    Raises:
-        DataError: mean over no pairs.
-        SettingError: unknown reduction.
-    """
-    if reduction not in ("mean", "sum", "none"):
-        raise SettingError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return loss.sum()
-    if loss.numel() == 0:
-        raise DataError("An empty batch has no mean loss; skip it.")
-    return loss.mean()
-
-
 def _log_ratio(
     policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor
 ) -> Tensor:
@@ -333,3 +364,159 @@ def _positive(**settings: float) -> None:
     for name, value in settings.items():
         if not value > 0:
             raise SettingError(f"{name} must be above 0, got {value}.")
+
+
+class DPO(Loss, function=dpo):
+    """`counterpoint.objectives.functional.dpo` as a module."""
+
+    def __init__(
+        self,
+        *,
+        beta: float = 0.1,
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(beta=beta, label_smoothing=label_smoothing, reduction=reduction)
+
+    def forward(
+        self,
+        policy_w: Tensor,
+        policy_l: Tensor,
+        reference_w: Tensor,
+        reference_l: Tensor,
+        *,
+        offset: float | Tensor = 0.0,
+    ) -> Tensor:
+        return self.call(policy_w, policy_l, reference_w, reference_l, offset=offset)
+
+
+class IPO(Loss, function=ipo):
+    """`counterpoint.objectives.functional.ipo` as a module."""
+
+    def __init__(
+        self,
+        *,
+        beta: float = 0.1,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(beta=beta, reduction=reduction)
+
+    def forward(
+        self, policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor
+    ) -> Tensor:
+        return self.call(policy_w, policy_l, reference_w, reference_l)
+
+
+class DPOP(Loss, function=dpop):
+    """`counterpoint.objectives.functional.dpop` as a module."""
+
+    def __init__(
+        self,
+        *,
+        beta: float = 0.1,
+        weight: float = 1.0,
+        clipped: bool = True,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(beta=beta, weight=weight, clipped=clipped, reduction=reduction)
+
+    def forward(
+        self, policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor
+    ) -> Tensor:
+        return self.call(policy_w, policy_l, reference_w, reference_l)
+
+
+class CPO(Loss, function=cpo):
+    """`counterpoint.objectives.functional.cpo` as a module."""
+
+    def __init__(
+        self,
+        *,
+        beta: float = 0.1,
+        nll_weight: float = 0.0,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(beta=beta, nll_weight=nll_weight, reduction=reduction)
+
+    def forward(self, policy_w: Tensor, policy_l: Tensor) -> Tensor:
+        return self.call(policy_w, policy_l)
+
+
+class SLiC(Loss, function=slic):
+    """`counterpoint.objectives.functional.slic` as a module."""
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        nll_weight: float = 0.0,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(beta=beta, nll_weight=nll_weight, reduction=reduction)
+
+    def forward(self, policy_w: Tensor, policy_l: Tensor) -> Tensor:
+        return self.call(policy_w, policy_l)
+
+
+class ORPO(Loss, function=orpo):
+    """`counterpoint.objectives.functional.orpo` as a module."""
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        nll_weight: float = 0.0,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(beta=beta, nll_weight=nll_weight, reduction=reduction)
+
+    def forward(self, policy_w: Tensor, policy_l: Tensor) -> Tensor:
+        return self.call(policy_w, policy_l)
+
+
+class SimPO(Loss, function=simpo):
+    """`counterpoint.objectives.functional.simpo` as a module."""
+
+    def __init__(
+        self,
+        *,
+        beta: float = 2.0,
+        margin: float = 0.5,
+        form: Literal["logistic", "hinge"] = "logistic",
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(
+            beta=beta,
+            margin=margin,
+            form=form,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
+        )
+
+    def forward(self, policy_w: Tensor, policy_l: Tensor) -> Tensor:
+        return self.call(policy_w, policy_l)
+
+
+class KTO(Loss, function=kto):
+    """`counterpoint.objectives.functional.kto` as a module."""
+
+    def __init__(
+        self,
+        *,
+        beta: float = 0.1,
+        desirable_weight: float = 1.0,
+        undesirable_weight: float = 1.0,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(
+            beta=beta,
+            desirable_weight=desirable_weight,
+            undesirable_weight=undesirable_weight,
+            reduction=reduction,
+        )
+
+    def forward(
+        self, policy: Tensor, reference: Tensor, desirable: Tensor, *, kl: Tensor | float = 0.0
+    ) -> Tensor:
+        return self.call(policy, reference, desirable, kl=kl)

@@ -70,7 +70,7 @@ def test_too_few_seeds_unknown_ids_and_unwritable_folders_are_named(tmp_path: Pa
     with pytest.raises(SettingError, match="Did you mean temperature"):
         run("temprature")
     (tmp_path / "file").write_text("")
-    with pytest.raises(CounterpointError, match="Cannot make the folder"):
+    with pytest.raises(SettingError, match="Cannot write"):
         try_out(claim(), 3, out=tmp_path / "file")
 
 

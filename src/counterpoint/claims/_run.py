@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
 import pkgutil
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,9 @@ from typing import Any
 from counterpoint.claims._claim import Claim, Pair, Part
 from counterpoint.claims._verdict import INTERVAL, RULE, combine, effect, judge
 from counterpoint.errors import CounterpointError, SettingError, unknown_name
+from counterpoint.files import write_text
 from counterpoint.progress import OnProgress, Progress
+from counterpoint.training.checkpoint import check_writable
 
 
 def names() -> list[str]:
@@ -60,8 +61,8 @@ def run(
         fields for each, with ``values``, the two numbers of every seed.
 
     Raises:
-        SettingError: an unknown id or too few seeds.
-        CounterpointError: a measurement that is not finite, or the result cannot be written.
+        SettingError: an unknown id, too few seeds, or a folder that cannot be written.
+        CounterpointError: a measurement that is not finite.
     """
     return try_out(find(id), seeds, on_progress, out)
 
@@ -76,7 +77,7 @@ def try_out(
     if seeds < 3:
         raise SettingError(f"A claim needs at least 3 seeds for its interval; got {seeds}.")
     if out is not None:
-        _make_folder(Path(out))
+        check_writable(Path(out))
     start = time.monotonic()
     measured = []
     for seed in range(seeds):
@@ -100,7 +101,8 @@ def try_out(
         "parts": parts,
     }
     if out is not None:
-        _write(result, Path(out) / f"{claim.id}.json")
+        text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+        write_text(Path(out) / f"{claim.id}.json", text)
     return result
 
 
@@ -145,20 +147,3 @@ def _refutation(part: Part) -> str:
         return opposite
     who = "any seed's effect" if part.every_seed else "a mean effect"
     return f"{who} in the claimed direction below {part.refuted_below:g}, or {opposite}"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CounterpointError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-
-
-def _write(result: dict[str, Any], path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise CounterpointError(f"Cannot write {path}: {error.strerror}.") from error

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from counterpoint.engine.rows import softmax_rows
+from counterpoint.engine.terms import Terms
 from counterpoint.errors import SettingError
 from counterpoint.geometry.inputs import rows, unit_rows
 
@@ -41,24 +42,9 @@ def uniformity(x: Any, t: float = 2.0, normalize: bool = True) -> Tensor:
         raise SettingError(f"t must be above 0, got {t}.")
     z = unit_rows(x, "x") if normalize else rows(x, "x")
     z = z - z.detach().mean(dim=0)  # distances stay, their rounding error shrinks
-    count = z.shape[0]
-    parts = [
-        checkpoint(_log_potential, z[start : start + _BLOCK], z[start:], t, use_reentrant=False)
-        for start in range(0, count - 1, _BLOCK)
-    ]
-    total: Tensor = torch.stack(parts).logsumexp(dim=0)
-    return total - math.log(count * (count - 1) / 2)
-
-
-_BLOCK = 512
-
-
-def _log_potential(block: Tensor, rest: Tensor, t: float) -> Tensor:
-    """Log sum over pairs of a block's row r and any later row of ``rest`` (which starts at it)."""
-    squared = (
-        block.square().sum(dim=1, keepdim=True)
-        + rest.square().sum(dim=1)
-        - 2 * block @ rest.transpose(0, 1)
-    )
-    later = torch.ones_like(squared, dtype=torch.bool).triu(diagonal=1)
-    return (-t * squared.clamp(min=0)).masked_fill(~later, -math.inf).flatten().logsumexp(dim=0)
+    half = -0.5 * z.square().sum(dim=1, keepdim=True)
+    ones = torch.ones_like(half)
+    rows_of = torch.cat([z, half, ones], dim=1), torch.cat([z, ones, half], dim=1)
+    scale = z.new_tensor(2 * t)  # row . column is -||x_i - x_j||^2 / 2
+    potentials = softmax_rows(*rows_of, scale, Terms(excluded=(0,))).values
+    return potentials.logsumexp(dim=0) - math.log(len(z) * (len(z) - 1))

@@ -195,14 +195,21 @@ def _font(file: Path, size: float, axes: Sequence[float] = ()) -> Any:
 
 def _draw(face: Face, size: int) -> dict[int, Picture]:
     font = _fitted(face, size)
-    top, bottom = _extent(font)
+    boxes = [font.getbbox(c, anchor="ls") for c in (*CHARACTERS, UNASSIGNED)]
+    top, bottom = min(box[1] for box in boxes[:-1]), max(box[3] for box in boxes[:-1])
     baseline = round((size - (bottom - top)) / 2 - top)
-    drawn = {c: _picture(font, CHARACTERS[c], size, baseline) for c in range(len(CHARACTERS))}
-    missing = _picture(font, UNASSIGNED, size, baseline)
-    real = {c: p for c, p in drawn.items() if p.any() and not np.array_equal(p, missing)}
-    if _small_capitals(font):
-        return {c: p for c, p in real.items() if not CHARACTERS[c].islower()}
-    return real
+    *drawn, missing = (
+        _picture(font, character, ((size - (box[2] - box[0])) / 2 - box[0], baseline), size)
+        for character, box in zip((*CHARACTERS, UNASSIGNED), boxes, strict=True)
+    )
+    lower = not _small_capitals(font)
+    return {
+        number: picture
+        for number, picture in enumerate(drawn)
+        if picture.any()
+        and not np.array_equal(picture, missing)
+        and (lower or not CHARACTERS[number].islower())
+    }
 
 
 def _fitted(face: Face, size: int) -> Any:
@@ -216,15 +223,9 @@ def _fitted(face: Face, size: int) -> Any:
     return _font(face.file, 200 * scale, face.axes)
 
 
-def _extent(font: Any) -> tuple[int, int]:
-    boxes = [font.getbbox(c, anchor="ls") for c in CHARACTERS]
-    return min(box[1] for box in boxes), max(box[3] for box in boxes)
-
-
-def _picture(font: Any, character: str, size: int, baseline: int) -> Picture:
+def _picture(font: Any, character: str, at: tuple[float, int], size: int) -> Picture:
+    """A character drawn with its baseline and origin at a point."""
     image = require("PIL.Image", "image").new("L", (size, size))
-    left, _, right, _ = font.getbbox(character, anchor="ls")
-    at = ((size - (right - left)) / 2 - left, baseline)
     draw = require("PIL.ImageDraw", "image").Draw(image)
     draw.text(at, character, font=font, fill=255, anchor="ls")
     return np.asarray(image)
@@ -242,9 +243,7 @@ def _alike(font: Any, one: str, other: str) -> float:
 
 
 def _stretched(font: Any, character: str) -> Picture:
-    image = require("PIL.Image", "image").new("L", (128, 128))
-    draw = require("PIL.ImageDraw", "image").Draw(image)
-    draw.text((40, 80), character, font=font, fill=255, anchor="ls")
+    image = require("PIL.Image", "image").fromarray(_picture(font, character, (40, 80), 128))
     return np.asarray(image.crop(image.getbbox()).resize((24, 24))).ravel()
 
 

@@ -130,9 +130,9 @@ def augment(data: Dataset, *, strength: Strength = "standard", **changes: object
 
     Photographs get the recipe of SimCLR: crops of a fifth of the area and more, flips where the
     data allow them, colour jitter, greyscale, and blur from 48 pixels on. Characters and drawings
-    (one channel, most of it paper) keep their reading: small changes of place, size, proportion,
-    slope and angle, and thicker or thinner strokes; below 16 pixels brightness and noise instead
-    of strokes.
+    (one channel, most of it paper) keep their reading: small changes of size, proportion, slope,
+    angle and brightness, with thicker or thinner strokes from 16 pixels on, contrast and noise
+    below.
 
     Args:
         data: the images; what they look like, their size and ``mirror`` decide.
@@ -180,19 +180,20 @@ def _photographs(data: Dataset, factor: float) -> Augment:
 
 
 def _characters(data: Dataset, factor: float) -> Augment:
-    shape = Augment(
-        scale=(1 - 0.2 * factor, 1 + 0.1 * factor),
-        ratio=(1 - 0.15 * factor, 1 / (1 - 0.15 * factor)),
-        shift=0.02 * factor,
+    light = min(0.4 * factor, 0.8)
+    view = Augment(
+        scale=(1 - 0.2 * factor, 1 + 0.25 * factor),
+        ratio=(1 - 0.2 * factor, 1 / (1 - 0.2 * factor)),
         on_background=True,
         mirror=0.5 if data.mirror else 0.0,
-        rotate=8 * factor,
-        shear=0.15 * factor,
+        rotate=10 * factor,
+        shear=0.2 * factor,
+        brightness=light,
+        jittered=0.8,
     )
     if data.size < 16:
-        light = min(0.3 * factor, 0.6)
-        return replace(shape, brightness=light, contrast=light, jittered=0.8, noise=0.06 * factor)
-    return replace(shape, threshold=min(0.45 * factor, 0.6), gain=1 + 1.5 * factor)
+        return replace(view, contrast=light, noise=0.06 * factor)
+    return replace(view, threshold=min(0.45 * factor, 0.6), gain=1 + 1.5 * factor)
 
 
 def _drawn(data: Dataset) -> bool:

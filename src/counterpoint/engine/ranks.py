@@ -56,9 +56,14 @@ def rows_by_rank(rows: int, device: torch.device) -> list[int]:
     return [int(size) for size in sizes]
 
 
+def global_start(rows: Tensor) -> int:
+    """Position of this rank's first row among those of all ranks."""
+    return sum(rows_by_rank(len(rows), rows.device)[: rank()])
+
+
 def global_positions(rows: Tensor, across_ranks: bool) -> Tensor:
     """Positions of this rank's rows among those of all ranks, int64 ``(n,)``."""
-    first = sum(rows_by_rank(len(rows), rows.device)[: rank()]) if across_ranks else 0
+    first = global_start(rows) if across_ranks else 0
     return torch.arange(first, first + len(rows), device=rows.device)
 
 
@@ -164,7 +169,7 @@ class _RowsAcrossRanks(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.terms = terms
         ctx.sizes = rows_by_rank(len(candidates), candidates.device)
-        ctx.i0 = sum(rows_by_rank(len(anchors), anchors.device)[: rank()])
+        ctx.i0 = global_start(anchors)
         world, here = world_size(), rank()
         with without_autocast(anchors):
             sums = _shard(ctx, anchors, candidates, scale, here).sums()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from counterpoint.engine.similarity import (
     safe_range,
     without_autocast,
 )
-from counterpoint.engine.terms import Terms, fill_offsets, index_block
+from counterpoint.engine.terms import LogitFunction, Terms, fill_offsets, index_block
 
 BLOCK_NUMBERS = 2**21
 """Size of the buffer of logits."""
@@ -103,6 +103,10 @@ class BlockGradient:
     matrix: Tensor
     row_factor: Tensor | None = None
 
+    def full(self) -> Tensor:
+        """The product."""
+        return self.matrix if self.row_factor is None else self.matrix * self.row_factor[:, None]
+
 
 class Block:
     """The logits of some anchors and candidates, in base 2, masked in place.
@@ -113,15 +117,21 @@ class Block:
         i0: position of the first anchor.
         j0: position of the first candidate.
         own: whether the offsets of ``terms.excluded`` speak of these candidates.
+        differentiable: whether `gradient` will be asked for.
     """
 
-    def __init__(self, logits: Tensor, terms: Terms, i0: int, j0: int, own: bool = True) -> None:
-        self.logits, self.terms = logits, terms
+    def __init__(
+        self, logits: Tensor, terms: Terms, i0: int, j0: int, own: bool, differentiable: bool
+    ) -> None:
+        self.terms = terms
+        self.changed: tuple[Tensor, Tensor] | None = None
         self.positive: Tensor | None = None
         self.pull: Tensor | None = None
         excluded = terms.excluded if own else ()
         if terms.indexed:
             i, j = index_block(i0, j0, logits)
+            if terms.logit is not None:
+                logits = self._change(terms.logit, logits, i, j, differentiable)
             valid = None if terms.valid is None else terms.valid(i, j)
             if terms.positive is not None:
                 self.positive = _weights(terms.positive(i, j), valid, logits)
@@ -133,6 +143,16 @@ class Block:
             if terms.weight is not None:
                 logits.add_(terms.weight(i, j).to(logits.dtype).log2())
         fill_offsets(logits, excluded, i0, j0, -torch.inf)
+        self.logits = logits
+
+    def _change(
+        self, logit: LogitFunction, logits: Tensor, i: Tensor, j: Tensor, differentiable: bool
+    ) -> Tensor:
+        given = logits.mul_(LN2).requires_grad_(differentiable)
+        with torch.set_grad_enabled(differentiable):
+            changed = logit(given, i, j)
+        self.changed = given, changed
+        return changed.detach() * LOG2E
 
     def exponentiate(self, shift: Tensor | None) -> None:
         """Turns the logits into ``exp2(logits - shift)``, in place."""
@@ -158,6 +178,16 @@ class Block:
             shift: with which the logits were exponentiated.
             upstream: ``(b,)``.
         """
+        grad = self._gradient(sums, shift, upstream)
+        if self.changed is None:
+            return grad
+        given, changed = self.changed
+        if not changed.requires_grad:
+            return BlockGradient(torch.zeros_like(given))
+        (chained,) = torch.autograd.grad(changed, given, grad.full())
+        return BlockGradient(chained)
+
+    def _gradient(self, sums: RowSums, shift: Tensor | None, upstream: Tensor) -> BlockGradient:
         push = _share(sums.log_total, shift, upstream)
         if self.positive is None or sums.mass is None or sums.pull is None:
             return BlockGradient(self.logits, push)
@@ -169,7 +199,7 @@ class Block:
                 self._negatives().mul_(push).addcmul_(self.positive, drag, value=-1)
             )
         drag = _share(sums.pull, shift, upstream)[:, None]
-        toward = self.positive.mul_(self.logits).mul_(drag)
+        toward = self.logits * self.positive * drag
         return BlockGradient(self._negatives().mul_(push).sub_(toward))
 
     def _negatives(self) -> Tensor:
@@ -201,6 +231,14 @@ def _share(log_total: Tensor, shift: Tensor | None, upstream: Tensor) -> Tensor:
     return torch.where(log_total > -torch.inf, upstream * lift.exp2(), 0.0)
 
 
+class Bilinear(Protocol):
+    """Logits ``scale_i <a_i, c_j>``, one scale a row."""
+
+    anchors: Tensor
+    candidates: Tensor
+    scale: Tensor
+
+
 @dataclass
 class Problem:
     """Logits ``scale_i <a_i, c_j>`` of anchors ``(N, D)`` and candidates ``(M, D)``.
@@ -226,13 +264,14 @@ class Problem:
         self.parts = list(row_blocks(rows, columns))
         self.buffer = self.anchors.new_empty(min(rows, self.parts[0].stop), columns)
         bound = logit_bound(self.anchors, self.candidates, self.scale)
-        self.shifted = self.terms.weight is not None or bound > safe_range(self.anchors.dtype)
+        self.shifted = self.terms.unbounded or bound > safe_range(self.anchors.dtype)
 
-    def block(self, part: slice) -> Block:
+    def block(self, part: slice, differentiable: bool) -> Block:
         anchors = self.anchors[part] * (self.scale[part] * LOG2E)[:, None]
         logits = self.buffer[: len(anchors)]
         torch.mm(anchors, self.candidates.T, out=logits)
-        return Block(logits, self.terms, self.i0 + part.start, self.j0, self.own)
+        i0 = self.i0 + part.start
+        return Block(logits, self.terms, i0, self.j0, self.own, differentiable)
 
     def shift(self, block: Block) -> Tensor | None:
         """The largest logit of every row, where sums could overflow without it."""
@@ -244,7 +283,7 @@ class Problem:
         """The sums of all rows, block by block."""
         found = []
         for part in self.parts:
-            block = self.block(part)
+            block = self.block(part, False)
             shift = self.shift(block)
             block.exponentiate(shift)
             found.append(block.sums(shift))
@@ -253,7 +292,7 @@ class Problem:
     def differentiate(self, sums: RowSums, upstream: Tensor, gradients: Gradients) -> None:
         """Adds the gradient of ``sum(upstream * values)``, given the sums of all rows."""
         for part in self.parts:
-            block = self.block(part)
+            block = self.block(part, True)
             shift = torch.where(sums.log_total[part] > -torch.inf, sums.log_total[part], 0.0)
             if sums.pull is not None and self.terms.aggregate == "log_sum":
                 shift = torch.maximum(shift, sums.pull[part])
@@ -270,7 +309,7 @@ class Problem:
         """
         found = []
         for part in self.parts:
-            block = self.block(part)
+            block = self.block(part, True)
             shift = self.shift(block)
             block.exponentiate(shift)
             sums = block.sums(shift).with_extra(None if extra is None else extra[part])
@@ -287,7 +326,7 @@ class Gradients:
         self.candidates = torch.zeros_like(candidates) if needs[1] else None
         self.scale = torch.zeros_like(anchors[:, 0]) if needs[2] else None
 
-    def add(self, problem: Problem, part: slice, grad: BlockGradient) -> None:
+    def add(self, problem: Bilinear, part: slice, grad: BlockGradient) -> None:
         """Takes the gradient in the natural logits of a block."""
         anchors, scale = problem.anchors[part], problem.scale[part, None]
         factor = scale if grad.row_factor is None else scale * grad.row_factor[:, None]

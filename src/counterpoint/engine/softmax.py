@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from counterpoint.engine.ranks import global_sum, global_value, softmax_rows_across_ranks
+from counterpoint.engine.ranks import (
+    gathered_rows,
+    global_start,
+    global_sum,
+    global_value,
+    softmax_rows_across_ranks,
+)
+from counterpoint.engine.row_function import RowFunction, row_losses
 from counterpoint.engine.rows import Rows, softmax_rows
 from counterpoint.engine.terms import Reduction, Terms
 from counterpoint.engine.tiles import self_log_sums, two_way_log_sums
@@ -124,6 +132,37 @@ def self_way(
         )
         return loss
     return reduce_rows(self_log_sums(z, scale, terms) - pull, counted, reduction)
+
+
+def row_way(
+    function: RowFunction,
+    anchors: Tensor,
+    candidates: Tensor,
+    scale: Tensor,
+    *,
+    per_row: Sequence[Tensor] = (),
+    counted: Tensor | None = None,
+    reduction: Reduction = "mean",
+    across_ranks: bool = False,
+) -> Tensor:
+    """Reduced loss of any function of whole rows (see `row_losses`).
+
+    With ``across_ranks`` every rank holds the candidates of all (linear in the batch), and
+    positions are global.
+    """
+    first = 0
+    if across_ranks:
+        first = global_start(anchors)
+        candidates = gathered_rows(candidates)
+    weights = None
+    if reduction != "none":
+        weights = torch.ones_like(anchors[:, 0]) if counted is None else counted.to(anchors.dtype)
+    losses = row_losses(
+        function, anchors, candidates, scale, per_row=per_row, weights=weights, first=first
+    )
+    if weights is None:
+        return reduce_rows(losses, counted, reduction)
+    return _reduce_total(losses, _count(weights, counted), reduction, across_ranks)
 
 
 def two_way(

@@ -13,6 +13,9 @@ IndexFunction = Callable[[Tensor, Tensor], Tensor]
 """``f(i, j)`` of anchor positions ``(b, 1)`` and candidate positions ``(1, m)``, int64, to a bool
 or float block that broadcasts to ``(b, m)``."""
 
+LogitFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""``f(logits, i, j)`` of a block of natural logits ``(b, m)`` to the logits used instead."""
+
 Aggregate = Literal["mean_log", "log_sum"]
 Reduction = Literal["mean", "sum", "none"]
 
@@ -26,6 +29,7 @@ class Terms:
             of the candidates of the anchor's own rank.
         valid: pairs that are not valid take no part in anything.
         weight: multiplies ``exp(logit)`` in every sum; 0 leaves the pair out.
+        logit: changes the logits before anything else sees them; differentiated by autograd.
         positive: bool or non-negative float weight of a pair as a positive.
         decoupled: positives are left out of the denominator.
         aggregate: ``"mean_log"`` averages the logits of the positives, ``"log_sum"`` takes the
@@ -35,13 +39,19 @@ class Terms:
     excluded: tuple[int, ...] = ()
     valid: IndexFunction | None = None
     weight: IndexFunction | None = None
+    logit: LogitFunction | None = None
     positive: IndexFunction | None = None
     decoupled: bool = False
     aggregate: Aggregate = "mean_log"
 
     @property
     def indexed(self) -> bool:
-        return not (self.valid is None and self.weight is None and self.positive is None)
+        return any(x is not None for x in (self.valid, self.weight, self.logit, self.positive))
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether logits can be larger than lengths and temperature allow."""
+        return self.weight is not None or self.logit is not None
 
 
 def index_block(i0: int, j0: int, block: Tensor) -> tuple[Tensor, Tensor]:

@@ -74,8 +74,7 @@ def in_bank(
     if ids is None:
         return None
     ids = check_integers("ids", ids, rows)
-    bank_ids = ids.new_full((banked,), NO_ID) if bank_ids is None else bank_ids
-    bank_ids = check_integers("negative_ids", bank_ids, banked)
+    bank_ids = _bank_ids(bank_ids, banked, ids)
     keys, bank_keys = global_positions(ids, across_ranks), torch.full_like(bank_ids, NO_KEY)
     pairs = NotDuplicates(
         ids,
@@ -84,3 +83,24 @@ def in_bank(
         torch.cat([keys, bank_keys]) if in_batch else bank_keys,
     )
     return pairs.over_ranks() if across_ranks else pairs
+
+
+def negatives_only(
+    ids: Tensor | None,
+    bank_ids: Tensor | None,
+    anchors: Tensor,
+    banked: int,
+    in_batch: bool,
+    across_ranks: bool,
+) -> NotDuplicates:
+    """As `in_bank`, with the positive of each anchor left out too; ids default to positions."""
+    ids = global_positions(anchors, across_ranks) if ids is None else ids
+    ids = check_integers("ids", ids, len(anchors))
+    bank_ids = _bank_ids(bank_ids, banked, ids)
+    pairs = NotDuplicates(ids, torch.cat([ids, bank_ids]) if in_batch else bank_ids)
+    return pairs.over_ranks() if across_ranks else pairs
+
+
+def _bank_ids(bank_ids: Tensor | None, banked: int, ids: Tensor) -> Tensor:
+    bank_ids = ids.new_full((banked,), NO_ID) if bank_ids is None else bank_ids
+    return check_integers("negative_ids", bank_ids, banked)

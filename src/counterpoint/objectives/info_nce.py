@@ -70,15 +70,11 @@ def info_nce(
     """
     check_reduction(reduction)
     n = same_rows(anchors=anchors, candidates=candidates)
+    a, c, pool = candidate_pool(anchors, candidates, negatives, in_batch, normalize)
     if negatives is None:
-        if not in_batch:
-            raise SettingError("info_nce without in_batch needs negatives=; none were given.")
-        a, c = prepare(normalize, anchors=anchors, candidates=candidates)
-        pool, valid = c, in_views(ids, n, across_ranks)
+        valid = in_views(ids, n, across_ranks)
     else:
-        a, c, bank = prepare(normalize, anchors=anchors, candidates=candidates, negatives=negatives)
-        pool = torch.cat([c, bank]) if in_batch else bank
-        valid = in_bank(ids, negative_ids, n, len(bank), in_batch, across_ranks)
+        valid = in_bank(ids, negative_ids, n, len(negatives), in_batch, across_ranks)
     scale = inverse_temperature(temperature, n, a)
     pull = scale * torch.linalg.vecdot(a, c)
     loss, _ = one_way(
@@ -92,6 +88,23 @@ def info_nce(
         across_ranks=across_ranks,
     )
     return loss
+
+
+def candidate_pool(
+    anchors: Tensor,
+    candidates: Tensor,
+    negatives: Tensor | None,
+    in_batch: bool,
+    normalize: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Prepared anchors, positives, and all rows an anchor is compared with."""
+    if negatives is None:
+        if not in_batch:
+            raise SettingError("Without in_batch there must be negatives=; none were given.")
+        a, c = prepare(normalize, anchors=anchors, candidates=candidates)
+        return a, c, c
+    a, c, bank = prepare(normalize, anchors=anchors, candidates=candidates, negatives=negatives)
+    return a, c, torch.cat([c, bank]) if in_batch else bank
 
 
 class InfoNCE(Loss, function=info_nce):

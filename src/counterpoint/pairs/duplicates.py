@@ -15,23 +15,25 @@ NO_ID = torch.iinfo(torch.int64).min
 
 @dataclass(frozen=True)
 class NotDuplicates:
-    """``valid(i, j)``: two rows have different ids, or belong together.
+    """``valid(i, j)``: two rows have different ids, or belong together all the same.
 
     Args:
         anchor_ids: int64 ``(N,)``; equal ids mark duplicates.
         candidate_ids: int64 ``(M,)``.
-        anchor_keys: int64 ``(N,)``.
+        anchor_keys: int64 ``(N,)``; None where nothing is an exception.
         candidate_keys: int64 ``(M,)``; where the keys are equal (two views of one sample, one
             class) the pair stays valid.
     """
 
     anchor_ids: Tensor
     candidate_ids: Tensor
-    anchor_keys: Tensor
-    candidate_keys: Tensor
+    anchor_keys: Tensor | None = None
+    candidate_keys: Tensor | None = None
 
     def __call__(self, i: Tensor, j: Tensor) -> Tensor:
         differ = self.anchor_ids[i] != self.candidate_ids[j]
+        if self.anchor_keys is None or self.candidate_keys is None:
+            return differ
         return differ | (self.anchor_keys[i] == self.candidate_keys[j])
 
     def over_ranks(self) -> NotDuplicates:
@@ -39,6 +41,6 @@ class NotDuplicates:
         return NotDuplicates(
             gather_rows(self.anchor_ids),
             gather_rows(self.candidate_ids),
-            gather_rows(self.anchor_keys),
-            gather_rows(self.candidate_keys),
+            None if self.anchor_keys is None else gather_rows(self.anchor_keys),
+            None if self.candidate_keys is None else gather_rows(self.candidate_keys),
         )

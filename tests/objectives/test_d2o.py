@@ -118,7 +118,7 @@ def test_half_precision_agrees(dtype):
 
 def test_bad_input_is_refused():
     ps, pn, rs, rn = draw()
-    with pytest.raises(DataError, match="policy_self must be"):
+    with pytest.raises(DataError, match="policy_self and reference_self must be"):
         d2o(pn, pn, rn, rn)
     with pytest.raises(DataError, match="reference_self"):
         d2o(ps, pn, rs[:, :2], rn)

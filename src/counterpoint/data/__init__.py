@@ -2,7 +2,7 @@
 
 from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset, Problem, Split
-from counterpoint.data.load import load
+from counterpoint.data.loading import load
 from counterpoint.data.sources import Source, builtin
 
 __all__ = ["Batch", "Dataset", "Problem", "Source", "Split", "builtin", "load"]

@@ -148,7 +148,7 @@ def first_sentence(documentation: str) -> str:
     """The first sentence of a docstring's first paragraph; empty if it is no sentence of prose."""
     paragraph = " ".join(documentation.strip().split("\n\n")[0].split())
     sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph)[0]
-    prose = re.match(r"[A-Za-z][A-Za-z'-]*,? ", sentence) and len(sentence.split()) >= 4
+    prose = re.match(r"\w[\w'-]*,? ", sentence) and len(sentence.split()) >= 3
     return sentence if prose and "---" not in sentence and len(sentence) <= 400 else ""
 
 

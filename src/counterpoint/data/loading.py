@@ -73,6 +73,8 @@ def _whole(
         return hub.load(name.removeprefix("hf:"), text, label, seed, test_share)
     path = Path(name_or_path).expanduser()
     if path.is_dir():
+        if text is not None or label is not None:
+            raise SettingError(f"{path} is a folder of images: it has no text and label columns.")
         return folder.load(path, size, seed, test_share)
     if path.is_file():
         return tables.load(path, text, label, seed, test_share)

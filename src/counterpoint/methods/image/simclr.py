@@ -16,6 +16,8 @@ from counterpoint.methods.base import Codes, Method, View
 from counterpoint.objectives import registry
 from counterpoint.views import augment
 
+_FITTING = ("two views", "pairs")
+
 
 class SimCLR(Method):
     """Two views, one encoder, a projection head that is left off after training.
@@ -24,7 +26,8 @@ class SimCLR(Method):
     the negatives are those of the global batch.
 
     Args:
-        objective: any objective of two views: ``"nt_xent"``, ``"dcl"``, ``"dclw"``, ...
+        objective: any objective of two views, such as ``"nt_xent"``, ``"dcl"``, ``"dclw"``; one
+            of pairs, such as ``"info_nce"`` or ``"hard_contrastive"``, is taken both ways.
         temperature: divides similarities; 0.1 is the paper's best on ImageNet, 0.5 at small
             batches on CIFAR-10.
         outputs: length of the embedding that the objective sees.
@@ -63,21 +66,20 @@ class SimCLR(Method):
         return {"z1": self.head(self.encoder(first)), "z2": self.head(self.encoder(second))}
 
     def contrast(self, codes: Codes, batch: Batch) -> dict[str, Tensor]:
-        loss = self.objective.function(
-            codes["z1"],
-            codes["z2"],
-            temperature=self.temperature,
-            across_ranks=is_distributed(),
-        )
+        settings = {"temperature": self.temperature, "across_ranks": is_distributed()}
+        first, second = codes["z1"], codes["z2"]
+        loss = self.objective.function(first, second, **settings)
+        if self.objective.inputs == "pairs":
+            loss = (loss + self.objective.function(second, first, **settings)) / 2
         return {"loss": loss}
 
 
 def _two_view_objective(name: str) -> registry.Objective:
     found = registry.find(name)
-    if found.inputs != "two views":
-        fitting = [o.name for o in registry.registered() if o.inputs == "two views"]
+    if found.inputs not in _FITTING:
+        names = [o.name for o in registry.registered() if o.inputs in _FITTING]
         raise SettingError(
             f"objective={name!r} takes {found.inputs}, two views are needed here. "
-            f"Fitting: {', '.join(fitting)}."
+            f"Fitting: {', '.join(names)}."
         )
     return found

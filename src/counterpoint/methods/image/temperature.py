@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
@@ -14,7 +16,7 @@ from counterpoint.objectives import functional as F
 
 
 class HardContrastive(SimCLR):
-    """SimCLR where an anchor keeps only the most similar fraction ``alpha`` of its negatives.
+    """Two views, of whose negatives an anchor keeps only the most similar fraction ``alpha``.
 
     Explicit mining gives a uniform space at a temperature high enough to tolerate neighbours of
     the same meaning. From a cold start it can collapse, so training begins with all negatives.
@@ -22,14 +24,14 @@ class HardContrastive(SimCLR):
     Args:
         temperature: divides similarities; the paper finds 0.3 and more best with mining.
         alpha: fraction of the negatives kept, in (0, 1]; 0.0819 is the paper's for CIFAR-10.
-        warmup: share of training with all negatives, in [0, 1]; 1 never mines.
+        mine_from: share of training, in [0, 1], from which on only the hardest repel; 1 never.
         outputs: length of the embedding that the objective sees.
         hidden: units of the head's hidden layer; None takes the encoder's width.
         batch_norm: batch normalisation in the head.
 
     Source: Wang and Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021,
-    arXiv 2012.09740, Eq. 9. The paper contrasts with a memory bank, here the batch takes its
-    place; the warm-up is ours.
+    arXiv 2012.09740, Eq. 9. The paper contrasts with a memory bank; here the other view of each
+    sample of the batch takes its place, both ways. Mining from later on is ours.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class HardContrastive(SimCLR):
         encoder: Encoder,
         temperature: float = 0.3,
         alpha: float = 0.0819,
-        warmup: float = 0.25,
+        mine_from: float = 0.25,
         outputs: int = 128,
         hidden: int | None = None,
         batch_norm: bool = True,
@@ -49,21 +51,23 @@ class HardContrastive(SimCLR):
             hidden=hidden,
             batch_norm=batch_norm,
         )
-        if not 0 < alpha <= 1 or not 0 <= warmup <= 1:
-            raise SettingError(f"alpha and warmup are shares, got {alpha} and {warmup}.")
-        self.alpha, self.warmup, self.mining = alpha, warmup, False
+        if not 0 < alpha <= 1 or not 0 <= mine_from <= 1:
+            raise SettingError(
+                f"alpha and mine_from are shares in [0, 1], got {alpha} and {mine_from}."
+            )
+        self.alpha, self.mine_from, self.mining = alpha, mine_from, False
 
     def before_step(self, progress: float) -> None:
-        self.mining = progress >= self.warmup
+        self.mining = progress >= self.mine_from
 
     def contrast(self, codes: Codes, batch: Batch) -> dict[str, Tensor]:
-        if not self.mining:
-            return super().contrast(codes, batch)
-        loss = F.hard_contrastive(
-            codes["z1"],
-            codes["z2"],
-            temperature=self.temperature,
-            alpha=self.alpha,
-            across_ranks=is_distributed(),
+        first, second = codes["z1"], codes["z2"]
+        return {"loss": (self._one_way(first, second) + self._one_way(second, first)) / 2}
+
+    def _one_way(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        objective = F.info_nce
+        if self.mining:
+            objective = partial(F.hard_contrastive, alpha=self.alpha)
+        return objective(
+            anchors, candidates, temperature=self.temperature, across_ranks=is_distributed()
         )
-        return {"loss": loss}

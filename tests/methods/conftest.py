@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from counterpoint import data as sources
+from counterpoint import encoders
+from counterpoint.data import Dataset, Split
+
+torch.set_num_threads(1)
+
+SUBJECTS = ("the cat", "my dog", "a bird", "one horse", "the old fish", "a small snake")
+VERBS = ("sleeps", "runs", "eats", "waits", "sings loudly", "hides")
+PLACES = ("in the house", "by the river", "on the hill", "under a tree")
+
+
+def sentences() -> Dataset:
+    texts = [f"{s} {v} {p}" for s in SUBJECTS for v in VERBS for p in PLACES]
+    labels = torch.arange(len(SUBJECTS)).repeat_interleave(len(VERBS) * len(PLACES))
+    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))
+    whole = Split(texts, texts, labels)
+    return Dataset(
+        name="sentences",
+        modality="text",
+        train=whole.take(order[:120]),
+        test=whole.take(order[120:]),
+        classes=SUBJECTS,
+    )
+
+
+@pytest.fixture(scope="session")
+def data_of():
+    """A small data set of a modality."""
+    made = {"images": sources.load("digits", limit=200), "text": sentences()}
+    return made.__getitem__
+
+
+@pytest.fixture(scope="session")
+def encoder_of(data_of):
+    """A fresh small encoder of a modality, always from the same random numbers."""
+
+    def make(modality: str, batch_norm: bool = True):
+        torch.manual_seed(0)
+        if modality == "text":
+            return encoders.build("minilm", modality="text", layers=1, max_length=16)
+        data = data_of(modality)
+        name = "conv-tiny" if batch_norm else "mlp"
+        return encoders.build(name, modality="images", channels=data.channels, size=data.size)
+
+    return make

@@ -42,8 +42,10 @@ class Pilot:
         lr: learning rate, constant.
         momentum: of SGD.
         width: hidden units of the encoder, linear - ReLU - linear.
-        batch_norm: whether the hidden units are batch-normalised before the ReLU.
-        dimensions: of the embedding, which objective and evaluation share.
+        batch_norm: whether layers are batch-normalised before their ReLU.
+        head: whether a representation of 128 units (ReLU) and a projection head, linear - ReLU -
+            linear, stand between the hidden units and the embedding.
+        dimensions: of the embedding, which the objective sees.
         shift: views are shifted by up to so many pixels in each direction, filled with black.
         noise: standard deviation of the Gaussian noise added to views.
     """
@@ -55,6 +57,7 @@ class Pilot:
     momentum: float = 0.9
     width: int = 256
     batch_norm: bool = True
+    head: bool = False
     dimensions: int = 64
     shift: int = 1
     noise: float = 0.1
@@ -72,11 +75,15 @@ def digits() -> Digits:
     return Digits(*parts)
 
 
-def train(settings: Pilot, loss: Loss, seed: int) -> nn.Module:
-    """Trains an encoder by ``loss`` on two random views of the training digits."""
+def train(settings: Pilot, loss: Loss, seed: int) -> nn.Sequential:
+    """Trains by ``loss`` on two random views of the training digits.
+
+    Returns:
+        The encoder and its head; the first alone gives the representation, both the embedding.
+    """
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = encoder(settings)
+        model = nn.Sequential(*_encoder_and_head(settings))
         optimiser = _optimiser(settings, model)
         images = digits().train
         for step in range(settings.steps):
@@ -88,15 +95,16 @@ def train(settings: Pilot, loss: Loss, seed: int) -> nn.Module:
         return model.eval()
 
 
-def encoder(settings: Pilot) -> nn.Module:
-    """The untrained encoder: images ``(B, 1, 8, 8)`` to embeddings ``(B, dimensions)``."""
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(64, settings.width),
-        nn.BatchNorm1d(settings.width) if settings.batch_norm else nn.Identity(),
-        nn.ReLU(),
-        nn.Linear(settings.width, settings.dimensions),
-    )
+def _encoder_and_head(settings: Pilot) -> tuple[nn.Module, nn.Module]:
+    def layer(inputs: int, outputs: int) -> list[nn.Module]:
+        norm = [nn.BatchNorm1d(outputs)] if settings.batch_norm else []
+        return [nn.Linear(inputs, outputs), *norm, nn.ReLU()]
+
+    hidden = [nn.Flatten(), *layer(64, settings.width)]
+    if not settings.head:
+        return nn.Sequential(*hidden, nn.Linear(settings.width, settings.dimensions)), nn.Identity()
+    head = nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, settings.dimensions))
+    return nn.Sequential(*hidden, *layer(settings.width, 128)), head
 
 
 def view(images: Tensor, settings: Pilot) -> Tensor:

@@ -12,7 +12,7 @@ GOLDENS ?= $(wildcard tests/goldens/*.json)
 SEEDS ?= 3
 
 BIN := $(VENV)/bin
-CLAIMS = $(filter-out _%,$(notdir $(basename $(wildcard src/counterpoint/claims/*.py))))
+CLAIMS = $(subst _,-,$(filter-out _%,$(notdir $(basename $(wildcard src/counterpoint/claims/*.py)))))
 
 .DEFAULT_GOAL := help
 .PHONY: help compare test lint goldens pytest docs bench claims clean
@@ -42,14 +42,15 @@ pytest: $(VENV)/.test
 	$(BIN)/python -m pytest -q $(ARGS)
 
 docs: $(VENV)/.docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in site/."
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/objectives.py
 	$(BIN)/python benchmarks/training.py
 
 claims: $(VENV)/.app
-	for id in $(CLAIMS); do $(BIN)/counterpoint claim $$id --seeds $(SEEDS) || exit; done
+	for id in $(CLAIMS); do $(BIN)/counterpoint claim $$id --seeds $(SEEDS) --out claims/results || exit; done
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache

@@ -84,8 +84,13 @@ def _system(found: dict[str, Any]) -> str:
             lines += [f"```{language}", *uses, "```", ""]
     if found["claims"]:
         lines += ["## Claims tested", "", *_claim_table(found["claims"]), ""]
-    for module in found["code"]:
+    methods = [module for module in found["code"] if module.startswith("methods.")]
+    for module in methods:
         lines += [f"## `counterpoint.{module}`", "", *_documented(module), ""]
+    others = [part for part in found["parts"] if part["kind"] != "method"]
+    if others:
+        lines += ["## What it is made of", ""]
+        lines += [f"- [`{p['name']}`][{p['module']}.{p['name']}]: {p['summary']}" for p in others]
     return "\n".join(lines)
 
 

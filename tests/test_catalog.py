@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from counterpoint import catalog
-from counterpoint.apps.card import card, public
+from counterpoint import catalog, methods
+from counterpoint.apps.card import card, public, reference_methods
+from counterpoint.apps.fit import fit
+from counterpoint.data import load
 from counterpoint.errors import SettingError
 
 ROOT = Path(__file__).parents[1]
@@ -23,11 +27,9 @@ def with_status(status: str) -> list[catalog.Entry]:
     return [entry for entry in ENTRIES if entry.status == status]
 
 
-def code_files(entry: catalog.Entry) -> list[Path]:
-    """Files a system would have by the naming rule, whatever its row says."""
-    stem = entry.id.replace("-", "_")
-    rooms = ("methods/*", "objectives", "probes", "curation", "pairs", "views")
-    return [file for room in rooms for file in SOURCE.glob(f"{room}/{stem}.py")]
+def golden_cases(id: str) -> list[Path]:
+    """The file that maps a system's golden cases onto the public API."""
+    return list((ROOT / "tests" / "golden_cases").glob(f"{id.replace('-', '_')}.py"))
 
 
 def test_sixty_three_systems_in_order_and_complete() -> None:
@@ -45,16 +47,82 @@ def test_rows_equal_the_specification() -> None:
 
 
 @pytest.mark.parametrize("entry", with_status("planned"), ids=lambda entry: entry.id)
-def test_planned_means_no_code(entry: catalog.Entry) -> None:
+def test_planned_means_neither_method_nor_goldens(entry: catalog.Entry) -> None:
     assert entry.code == ()
-    assert code_files(entry) == [], "there is code: the row should say function or ready"
+    assert entry.id not in methods.names(), "there is a method: the row should say ready"
+    assert golden_cases(entry.id) == [], "it has golden cases: the row should say function"
 
 
 @pytest.mark.parametrize("entry", [e for e in ENTRIES if e.code], ids=lambda entry: entry.id)
-def test_named_code_exists_and_cites_its_paper(entry: catalog.Entry) -> None:
+def test_named_code_exists_and_names_its_source(entry: catalog.Entry) -> None:
     modules = [importlib.import_module(f"counterpoint.{name}") for name in entry.code]
     assert all(public(module) for module in modules)
-    assert entry.arxiv in "".join(Path(str(m.__file__)).read_text() for m in modules)
+    assert "Source:" in "".join(Path(str(module.__file__)).read_text() for module in modules)
+
+
+@pytest.mark.parametrize("entry", with_status("ready"), ids=lambda entry: entry.id)
+def test_ready_means_real_data_end_to_end(entry: catalog.Entry, tmp_path: Path) -> None:
+    parts = card(entry.id)["parts"]
+    trains = [part for part in parts if part["kind"] == "method"]
+    scores = [part for part in parts if part["kind"] == "probe" and part["class"]]
+    assert trains or scores
+    if trains:
+        assert trains[0]["module"].rpartition(".")[2] == entry.id.replace("-", "_")
+        trained(entry.id, tmp_path)
+    for part in scores:
+        probe = getattr(importlib.import_module(part["module"]), part["name"])
+        if hasattr(probe, "score"):
+            assert digits_accuracy(probe()) > 0.8
+
+
+def trained(id: str, folder: Path) -> None:
+    """Two real steps; the model embeds held-out samples afterwards."""
+    modality = methods.find(id).modalities[0]
+    data = load("digits" if modality == "images" else "docstrings", limit=200)
+    model = fit(id, data=data, steps=2, batch_size=32, out=folder)
+    assert math.isfinite(model.about["results"]["final_loss"])
+    assert model.embed(data.test.items).std() > 0
+
+
+def digits_accuracy(probe: Any) -> float:
+    data = load("digits")
+    rows = []
+    for split in (data.train, data.test):
+        rows += [split.gather(range(len(split))).flatten(1).float(), split.labels]
+    return float(probe.score(*rows))
+
+
+@pytest.mark.parametrize("entry", with_status("function"), ids=lambda entry: entry.id)
+def test_function_means_formulas_with_goldens(entry: catalog.Entry) -> None:
+    kinds = {part["kind"] for part in card(entry.id)["parts"]}
+    assert kinds & {"objective", "pair", "geometry", "probe", "curation"}
+    assert "method" not in kinds, "there is a method: the row should say ready"
+    assert golden_cases(entry.id), "no golden case is mapped onto this code"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the goldens are not beside the checkout")
+@pytest.mark.parametrize(
+    "entry", with_status("ready") + with_status("function"), ids=lambda entry: entry.id
+)
+def test_what_is_here_passes_its_goldens(entry: catalog.Entry) -> None:
+    golden = SHARED / "goldens" / f"{entry.id}.json"
+    if not golden.is_file():
+        pytest.skip("the authors' code recorded nothing for it")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "goldens.py"), str(golden)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("id", reference_methods())
+def test_methods_outside_the_catalogue_have_cards(id: str) -> None:
+    found = card(id)
+    assert found["status"] == "ready"
+    assert found["parts"][0]["sections"]["Source"]
+    assert all(argument["about"] for argument in found["parts"][0]["arguments"][1:])
 
 
 def test_unknown_system_offers_the_nearest() -> None:

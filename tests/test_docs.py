@@ -45,6 +45,10 @@ def package(tmp_path: Path, monkeypatch: Any) -> Iterator[Any]:
     """Lets a page add modules to rooms of the package for as long as its test runs."""
     known = set(sys.modules)
 
+    from counterpoint import methods
+
+    found = methods._files()
+
     def add(block: Block) -> None:
         path = Path(str(block.title)).relative_to("src")
         file = tmp_path / "package" / path
@@ -52,6 +56,9 @@ def package(tmp_path: Path, monkeypatch: Any) -> Iterator[Any]:
         file.write_text(block.code, encoding="utf-8")
         room = importlib.import_module(".".join(path.parent.parts))
         monkeypatch.setattr(room, "__path__", [*room.__path__, str(file.parent)])
+        if "methods" in path.parts:
+            found[path.stem.replace("_", "-")] = f"{path.parent.name}.{path.stem}"
+            monkeypatch.setattr(methods, "_files", lambda: found)
 
     yield add
     for name in set(sys.modules) - known:

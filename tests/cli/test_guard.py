@@ -46,7 +46,7 @@ def test_debug_raises(monkeypatch: Any) -> None:
     ("stop", "said"),
     [
         (KeyboardInterrupt("Interrupted at step 3; kept in runs/a."), "at step 3; kept in runs/a."),
-        (KeyboardInterrupt(), "Interrupted."),
+        (KeyboardInterrupt(), "nothing was written."),
     ],
 )
 def test_interrupt_says_what_was_kept(stop: KeyboardInterrupt, said: str, capsys: Any) -> None:

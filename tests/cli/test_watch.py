@@ -9,18 +9,26 @@ from counterpoint.cli import watch
 from counterpoint.progress import Progress
 
 
-def test_lines_are_occasional_where_there_is_no_terminal(monkeypatch: Any) -> None:
-    clock = iter(range(0, 1000, 3))
-    monkeypatch.setattr(watch.time, "monotonic", lambda: float(next(clock)))
+def lines(monkeypatch: Any, seconds: float) -> list[str]:
+    """What is written where there is no terminal, with so many seconds between two events."""
+    clock = iter(range(100))
+    monkeypatch.setattr(watch.time, "monotonic", lambda: next(clock) * seconds)
     text = io.StringIO()
     with watch.watching(Console(file=text)) as on_progress:
         for done in range(31):
             on_progress(Progress("train [simclr]", done, 30, f"loss {done}"))
-        on_progress(Progress("train [simclr]", 30, 30, "loss 30"))
-    lines = text.getvalue().splitlines()
-    assert lines[0] == "train [simclr]: 0/30  loss 0"
-    assert lines[-1] == "train [simclr]: 30/30  loss 30"
-    assert 4 <= len(lines) <= 8
+    return text.getvalue().splitlines()
+
+
+def test_lines_are_occasional_where_there_is_no_terminal(monkeypatch: Any) -> None:
+    found = lines(monkeypatch, 3.0)
+    assert found[0] == "train [simclr]: 0/30  loss 0"
+    assert found[-1] == "train [simclr]: 30/30  loss 30"
+    assert 4 <= len(found) <= 8
+
+
+def test_short_jobs_are_silent(monkeypatch: Any) -> None:
+    assert lines(monkeypatch, 0.05) == []
 
 
 def test_bars_show_stage_and_note_in_a_terminal() -> None:

@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,8 +28,14 @@ def card(id: str) -> dict[str, Any]:
         SettingError: neither the catalogue nor the methods have that name.
     """
     row = _row(id)
-    parts = [describe(thing) for name in row["code"] for thing in public(_load(name))]
+    described = [describe(thing) for name in row["code"] for thing in public(_load(name))]
+    parts = [part for part in described if not _repeats_a_function(part)]
     return {**row, "parts": parts, "claims": claims(id), "use": _use(row, parts)}
+
+
+def _repeats_a_function(part: Mapping[str, Any]) -> bool:
+    """Whether it is the module of an objective, which says nothing that its function does not."""
+    return part["kind"] == "objective" and bool(part["class"])
 
 
 def _row(id: str) -> dict[str, Any]:
@@ -115,28 +122,25 @@ def _type(annotation: Any) -> str:
 
 def claims(id: str) -> list[dict[str, Any]]:
     """The committed results of the claims tested for a system; empty when none was run."""
-    found = files("counterpoint.claims").joinpath("results", f"{id}.json")
-    if not found.is_file():
-        return []
-    results = json.loads(found.read_text(encoding="utf-8"))
-    return results if isinstance(results, list) else [results]
+    package = Path(str(files("counterpoint")))
+    folders = (package / "claims" / "results", package.parents[1] / "claims" / "results")
+    found = [file for folder in folders if (file := folder / f"{id}.json").is_file()]
+    return [json.loads(file.read_text(encoding="utf-8")) for file in found[:1]]
 
 
 def _use(row: Mapping[str, Any], parts: list[dict[str, Any]]) -> dict[str, list[str]]:
     """How each part is used from a shell and from Python."""
     shell, python = [], []
-    for made in parts:
-        call = f"{made['name']}()" if made["class"] else f"{made['name']}(...)"
-        if made["kind"] == "method":
-            name = made["module"].rpartition(".")[2].replace("_", "-")
-            shell += [f"counterpoint fit {name} --data digits"]
-            python += [f'model = cp.fit("{name}", data="digits")']
-        elif made["kind"] == "objective":
-            python += [
-                f"cp.objectives.{call}" if made["class"] else f"cp.objectives.functional.{call}"
-            ]
-        elif made["kind"] == "probe":
-            python += [f"cp.probes.{call}"]
+    for part in parts:
+        call = f"{part['name']}()" if part["class"] else f"{part['name']}(...)"
+        if part["kind"] == "method":
+            data = "digits" if "images" in methods.find(row["id"]).modalities else "docstrings"
+            shell += [f"counterpoint fit {row['id']} --data {data}"]
+            python += [f'model = cp.fit("{row["id"]}", data="{data}")']
+        elif part["kind"] == "objective":
+            python += [f"cp.objectives.functional.{call}"]
+        else:
+            python += [f"cp.{part['module'].split('.')[1]}.{call}"]
     if claims(row["id"]):
         shell += [f"counterpoint claim {row['id']} --seeds 3"]
     return {"shell": shell, "python": python}

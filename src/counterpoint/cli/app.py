@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from counterpoint._version import __version__
+from counterpoint.cli.claim import claim
+from counterpoint.cli.compare import compare
 from counterpoint.cli.doctor import doctor
 from counterpoint.cli.embed import embed
 from counterpoint.cli.fit import fit
@@ -57,6 +59,13 @@ def _add(verb: Callable[..., None], examples: str, name: str | None = None) -> N
 _add(list_systems, "list\nlist '*cse'\nlist --kind loss --modality text\nlist --json", "list")
 _add(show, "show dcl\nshow simclr --json")
 _add(
+    compare,
+    "compare\n"
+    "compare --data digits --methods simclr,dcl,supcon\n"
+    "compare --data photos/ --epochs 50 --set simclr.temperature=0.2\n"
+    "compare --data reviews.csv --text body --label stars",
+)
+_add(
     fit,
     "fit simclr --data photos/ --epochs 100 --set temperature=0.2\n"
     "fit simcse --data reviews.csv --text body\n"
@@ -70,4 +79,5 @@ _add(
 )
 _add(probe, "probe runs/my-run/model --data digits")
 _add(inspect, "inspect runs/my-run/model --data digits --out space.html")
+_add(claim, "claim dcl\nclaim temperature --seeds 5 --json")
 _add(doctor, "doctor\ndoctor --json")

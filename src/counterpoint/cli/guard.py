@@ -33,7 +33,7 @@ def guarded(verb: Callable[P, R]) -> Callable[P, R]:
             err.print(f"counterpoint: {error}", soft_wrap=True, markup=False)
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt as stop:
-            said = str(stop) or "Interrupted."
+            said = str(stop) or "Interrupted; nothing was written."
             err.print(f"counterpoint: {said}", soft_wrap=True, markup=False)
             raise typer.Exit(INTERRUPTED) from None
 

@@ -46,10 +46,18 @@ def _head(found: dict[str, Any]) -> None:
 
 
 def _part(part: dict[str, Any]) -> None:
-    out.print(f"[bold]{part['name']}[/] ({part['kind']}, counterpoint.{part['module']})")
-    for text in (part["summary"], part["about"], part["sections"].get("Source")):
+    out.print(f"[bold]{part['name']}[/] ({part['kind']}, {part['module']})")
+    source = part["sections"].get("Source")
+    for text in (part["summary"], part["about"], source and f"Source: {source}"):
         if text:
-            out.print(text, markup=False)
-    rows = [[a["name"], a["type"], a["default"], a["about"]] for a in part["arguments"]]
+            out.print(_flowing(text), markup=False)
+    arguments = [a for a in part["arguments"] if a["name"] != "encoder"]
+    rows = [[a["name"], a["type"], a["default"], _flowing(a["about"])] for a in arguments]
     if rows:
         out.print(table(("setting", "type", "default", "what"), rows))
+
+
+def _flowing(text: str) -> str:
+    """A docstring's paragraphs without its line breaks and code marks."""
+    paragraphs = text.replace("``", "").split("\n\n")
+    return "\n\n".join(" ".join(lines.split()) for lines in paragraphs)

@@ -20,6 +20,7 @@ from rich.progress import Progress as Bars
 from counterpoint.cli.terminal import err
 from counterpoint.progress import OnProgress, Progress
 
+SHORT_SECONDS = 2.0
 QUIET_SECONDS = 20.0
 
 
@@ -51,15 +52,18 @@ def watching(console: Console = err) -> Iterator[OnProgress]:
 
 
 def _lines(console: Console) -> OnProgress:
+    """Writes a line when a stage begins, now and then, and at its end; none in short jobs."""
+    began = time.monotonic()
     last: dict[str, float] = {}
 
     def write(event: Progress) -> None:
         now = time.monotonic()
-        first, ended = event.stage not in last, event.done >= event.total
-        if first or (ended and last[event.stage] > 0) or now - last[event.stage] >= QUIET_SECONDS:
+        ended = event.done >= event.total
+        due = event.stage not in last or ended or now - last[event.stage] >= QUIET_SECONDS
+        if due and now - began >= SHORT_SECONDS:
             note = f"  {event.note}" if event.note else ""
             line = f"{event.stage}: {event.done:g}/{event.total:g}{note}"
             console.print(line, soft_wrap=True, markup=False)
-            last[event.stage] = 0.0 if ended else now
+            last[event.stage] = float("inf") if ended else now
 
     return write

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from counterpoint import data, encoders, geometry, methods, objectives, pairs, probes, views
     from counterpoint.apps.fit import fit
     from counterpoint.apps.model import Model, load
-    from counterpoint.report.board import Board, compare
+    from counterpoint.report.comparison import Leaderboard, compare
 
 _MODULES = ("data", "encoders", "geometry", "methods", "objectives", "pairs", "probes", "views")
 _NAMES = {
     "fit": "counterpoint.apps.fit",
     "Model": "counterpoint.apps.model",
     "load": "counterpoint.apps.model",
-    "Board": "counterpoint.report.board",
-    "compare": "counterpoint.report.board",
+    "Leaderboard": "counterpoint.report.comparison",
+    "compare": "counterpoint.report.comparison",
 }
 
 __all__ = [
-    "Board",
     "CounterpointError",
     "DataError",
+    "Leaderboard",
     "MissingExtraError",
     "Model",
     "SettingError",

@@ -37,4 +37,4 @@ def restroke(images: Tensor, unit: Tensor, threshold: float, gain: float) -> Ten
     t = between(cut, 0, threshold)[:, None, None, None]
     g = between(force, 0, math.log(gain)).exp()[:, None, None, None]
     stroke = ((share - t) * (g / (1 - t))).clamp_(0, 1)
-    return ground + ink.sign() * stroke * deepest
+    return (ground + ink.sign() * stroke * deepest).clamp_(0, 1)

@@ -81,11 +81,22 @@ def read(path: Path) -> tuple[str, list[Case]]:
                 inputs,
                 one.get("params") or {},
                 one.get("notes") or "",
-                one["outputs"],
+                flat(one["outputs"]),
                 raw,
             )
         )
     return content["id"], cases
+
+
+def flat(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Outputs by name; those in groups as ``"group.name"``."""
+    found = {}
+    for name, value in outputs.items():
+        if isinstance(value, dict) and "data" not in value:
+            found |= {f"{name}.{inner}": part for inner, part in flat(value).items()}
+        else:
+            found[name] = value
+    return found
 
 
 def mapping(golden_id: str) -> Any | None:

@@ -10,7 +10,7 @@ COUNTERPOINT = (sys.executable, "-c", "from counterpoint.cli import main; main()
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["list"], ["list", "--help"], ["show", "--help"], ["--version"]]
+    "args", [["--help"], ["list"], ["list", "--help"], ["fit", "--help"], ["--version"]]
 )
 def test_torch_is_not_imported_before_it_is_needed(args: list[str]) -> None:
     code = (

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from counterpoint.apps import docstrings
+
+
+def sample(first: int, second: str = "x") -> int:
+    """Adds up.
+
+    More on it,
+    in two lines.
+
+    Args:
+        first: a number,
+            and more: of it.
+        second: another.
+
+    Returns:
+        The sum.
+
+    Source: Someone 2020, Eq. 1.
+    """
+    return first + len(second)
+
+
+def test_docstrings_are_split() -> None:
+    found = docstrings.read(sample)
+    assert found.summary == "Adds up."
+    assert found.about == "More on it,\nin two lines."
+    assert found.arguments == {"first": "a number, and more: of it.", "second": "another."}
+    assert found.sections == {"Returns": "The sum.", "Source": "Someone 2020, Eq. 1."}

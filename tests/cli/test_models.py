@@ -1,0 +1,118 @@
+"""fit, and the verbs that use what it made, on real data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from counterpoint.cli import app as cli
+
+FIT = ("fit", "simclr", "--data", "digits", "--steps", "3", "--batch-size", "64")
+
+
+def run(*args: Any) -> Any:
+    return CliRunner().invoke(cli.app, [str(arg) for arg in args])
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: Any) -> Path:
+    folder: Path = tmp_path_factory.mktemp("runs") / "fit"
+    result = run(*FIT, "--set", "outputs=16", "--set", "lr=1e-2", "--out", folder, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["directory"] == str(folder)
+    assert told["arguments"]["outputs"] == 16
+    assert told["settings"]["lr"] == 0.01
+    assert told["results"]["steps"] == 3
+    return folder
+
+
+def test_fit_saves_the_resolved_configuration_which_starts_it_again(
+    fitted: Path, tmp_path: Path
+) -> None:
+    config = fitted / "config.yaml"
+    result = run("fit", "simclr", "--config", config, "--out", tmp_path / "again", "--json")
+    assert result.exit_code == 0, result.output
+    again = tmp_path / "again" / "config.yaml"
+    assert yaml.safe_load(again.read_text()) == yaml.safe_load(config.read_text())
+
+
+def test_fit_prints_where_the_model_is(fitted: Path) -> None:
+    result = run("fit", "simclr", "--config", fitted / "config.yaml", "--resume", "--out", fitted)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == f"{fitted}/model"
+    assert "3 steps" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("fit", "simcl", "--data", "digits"), "Did you mean simclr"),
+        ((*FIT, "--set", "temperatur=1"), "Did you mean temperature"),
+        ((*FIT, "--set", "temperature=-1"), "temperature"),
+        ((*FIT, "--epochs", "2"), "epochs or steps, not both"),
+        (("fit", "simclr", "--data", "no-such-folder"), "no-such-folder"),
+        (("probe", "no-such-model", "--data", "digits"), "No model in no-such-model"),
+    ],
+)
+def test_mistakes_are_one_clear_line(
+    args: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*args)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert said in result.stderr
+    assert result.stderr.startswith("counterpoint: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_missing_option_is_named() -> None:
+    result = run("fit", "simclr")
+    assert result.exit_code == 2
+    assert "--data" in result.stderr
+
+
+def test_embed_writes_one_row_a_sample(fitted: Path, tmp_path: Path) -> None:
+    file = tmp_path / "z.npz"
+    result = run("embed", fitted / "model", "--data", "digits", "--limit", 100, "--out", file)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(file)
+    with np.load(file) as found:
+        assert found["embeddings"].shape[0] == len(found["names"]) == 100
+        assert np.isfinite(found["embeddings"]).all()
+
+
+def test_embed_refuses_an_unknown_ending(fitted: Path, tmp_path: Path) -> None:
+    result = run("embed", fitted / "model", "--data", "digits", "--out", tmp_path / "z.csv")
+    assert result.exit_code == 2
+    assert ".parquet or .npz" in result.stderr
+
+
+def test_probe_scores_and_names_its_protocol(fitted: Path) -> None:
+    result = run("probe", fitted / "model", "--data", "digits", "--limit", 300, "--json")
+    found = json.loads(result.stdout)
+    assert {name: 0 <= value <= 1 for name, value in found["probes"].items()} == {
+        "knn": True,
+        "linear": True,
+        "naive_bayes": True,
+    }
+    assert found["protocol"]["name"]
+    shown = run("probe", fitted / "model", "--data", "digits", "--limit", 300)
+    assert f"{found['probes']['knn']:.3f}" in shown.stdout
+    assert found["protocol"]["name"] in shown.stderr
+
+
+def test_inspect_writes_a_page(fitted: Path, tmp_path: Path) -> None:
+    page = tmp_path / "space.html"
+    result = run(
+        "inspect", fitted / "model", "--data", "digits", "--limit", 100, "--out", page, "--json"
+    )
+    assert json.loads(result.stdout)["page"] == str(page)
+    assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from counterpoint.engine.checks import check_integers
 from counterpoint.errors import DataError, SettingError
+from counterpoint.pairs.draws import draw_places
 
 
 def same_class_candidates(
@@ -112,12 +113,8 @@ def in_proportion(
     least = values.masked_fill(~there, torch.inf).amin(1, keepdim=True)
     weight = torch.where(there, values - least, 0.0)
     weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, there.double())
-    total = weight.cumsum(1)
-    if draws is None:
-        draws = torch.rand(len(values), generator=generator, dtype=torch.float64)
-    point = draws.to(total)[:, None] * total[:, -1:]
-    place = torch.searchsorted(total, point, right=True).clamp(max=total.shape[1] - 1)
-    found = candidates.gather(1, place)[:, 0]
+    place = draw_places(weight, draws=draws, generator=generator)
+    found = candidates.gather(1, place[:, None])[:, 0]
     return found.where(there.any(1), -1)
 
 

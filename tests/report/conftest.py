@@ -43,7 +43,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
 
     def opened(path: Path, **options: Any) -> Any:
         page = chromium.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(20_000)
         pages.append(page)
         address = path.as_uri()
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
@@ -81,6 +81,19 @@ def _curve(crossing: int | None) -> dict[str, Any]:
     }
 
 
+def _histogram() -> dict[str, Any]:
+    """A score histogram whose two hills share a tenth of their mass."""
+    return {
+        "edges": [-1.0, -0.5, 0.0, 0.5, 1.0],
+        "positive": [0, 0, 10, 90],
+        "negative": [0, 300, 700, 0],
+        "positive_mean": 0.7,
+        "negative_mean": 0.1,
+        "overlap": 0.1,
+        "sampling": "all",
+    }
+
+
 def _row(method: str, knn: float, role: str = "method", **more: Any) -> dict[str, Any]:
     """A complete row whose numbers follow from its kNN accuracy."""
     return {
@@ -98,7 +111,7 @@ def _row(method: str, knn: float, role: str = "method", **more: Any) -> dict[str
         "peak_mb": 500 + 100 * knn,
         "samples_per_second": 1000 - 100 * knn,
         "history": {"step": list(range(600)), "loss": [5 - i / 200 for i in range(600)]},
-        "curves": {"two_regimes": _curve(200)},
+        "curves": {"two_regimes": _curve(200), "scores_of_views": _histogram()},
         "warnings": [],
         **more,
     }
@@ -136,6 +149,55 @@ def _results(*rows: dict[str, Any], test: int = 400, **more: Any) -> dict[str, A
     }
 
 
+def _space(**more: Any) -> dict[str, Any]:
+    pixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNg"
+    pixel += "AAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    return {
+        "name": "three",
+        "samples": 6,
+        "used": 6,
+        "dimension": 4,
+        "classes": {"0": "cat", "1": "dog"},
+        "geometry": {
+            "alignment": 0.25,
+            "uniformity": -2.5,
+            "tolerance": 0.75,
+            "effective_rank": 3.25,
+        },
+        "scores": {"of_views": _histogram(), "of_labels": _histogram()},
+        "spectrum": [0.5, 0.3, 0.2, 0.0],
+        "map": {
+            "method": "PCA",
+            "settings": "the two directions of largest variance",
+            "rows": list(range(6)),
+            "x": [0.0, 1.0, 2.0, 0.0, 1.0, 2.0],
+            "y": [0.0, 0.0, 0.0, 1.0, 1.0, 1.0],
+        },
+        "neighbours": {
+            "k": 2,
+            "anchors": [{"row": 0, "rows": [1, 3], "similarities": [0.9, 0.8]}],
+        },
+        "confusion": {
+            "k": 2,
+            "purity": 0.625,
+            "chance": 0.4,
+            "classes": [0, 1],
+            "matrix": [[0.75, 0.25], [0.5, 0.5]],
+        },
+        "items": {
+            str(row): {
+                "name": f"{row}.png",
+                "label": None if row == 5 else row // 3,
+                **({"picture": pixel} if row % 2 else {"text": f"the text of {row}"}),
+            }
+            for row in range(6)
+        },
+        "reasons": {},
+        "protocol": {"name": "standard", "version": "1"},
+        **more,
+    }
+
+
 @pytest.fixture
 def make_row() -> Callable[..., dict[str, Any]]:
     """``make_row(method, knn, role="method", **more)``: one synthetic row of results."""
@@ -146,3 +208,9 @@ def make_row() -> Callable[..., dict[str, Any]]:
 def make_results() -> Callable[..., dict[str, Any]]:
     """``make_results(*rows, test=400, **more)``: synthetic results of a comparison."""
     return _results
+
+
+@pytest.fixture
+def make_space() -> Callable[..., dict[str, Any]]:
+    """``make_space(**more)``: a synthetic description of a space, as of `inspect`."""
+    return _space

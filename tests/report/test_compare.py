@@ -65,6 +65,7 @@ def test_holds_every_part_once(make_results: Make, tmp_path: Path) -> None:
         "leaderboard",
         "probes",
         "geometry",
+        "scores",
         "training",
         "regimes",
         "warnings",
@@ -82,6 +83,13 @@ def test_names_nothing_outside_itself(make_results: Make, tmp_path: Path) -> Non
             assert value.startswith(("#", "data:")), (tag, value)
 
 
+def test_leaves_nothing_beside_the_page(make_results: Make, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "report.html"
+    compare_page(make_results(), target)
+    compare_page(make_results(), target)
+    assert list(target.parent.iterdir()) == [target]
+
+
 def test_plotly_is_inlined_once(make_results: Make, tmp_path: Path) -> None:
     reader = rendered(make_results(), tmp_path)
     assert sum("plotly.js v" in text for _, text in reader.scripts) == 1
@@ -89,7 +97,7 @@ def test_plotly_is_inlined_once(make_results: Make, tmp_path: Path) -> None:
 
 def test_figures_fit_plotlys_schema(make_results: Make, tmp_path: Path) -> None:
     for figure in rendered(make_results(), tmp_path).figures:
-        text = re.sub(r'"--[a-z0-9]+"', '"#123456"', json.dumps(figure))
+        text = re.sub(r'"--[a-z0-9-]+"', '"#123456"', json.dumps(figure))
         go.Figure(json.loads(text))
 
 
@@ -98,9 +106,17 @@ def test_figures_carry_the_numbers(make_results: Make, tmp_path: Path) -> None:
     knn = next(t for t in reader.figures[0]["data"] if t["name"] == "kNN")
     assert sorted(knn["x"]) == pytest.approx([30, 40, 60, 70, 71, 90])
     assert min(knn["error_x"]["array"]) == pytest.approx(100 * (0.9 * 0.1 / 400) ** 0.5)
-    training = reader.figures[2]["data"]
+    training = reader.figures[8]["data"]
     assert [len(trace["x"]) for trace in training] == [200] * 4
     assert training[0]["x"][0] == pytest.approx(1.0)
+
+
+def test_score_histograms_are_shares_of_their_kind(make_results: Make, tmp_path: Path) -> None:
+    reader = rendered(make_results(), tmp_path)
+    positive, negative = reader.figures[2]["data"]
+    assert positive["y"] == [0, 0, 10, 90, 90]
+    assert negative["y"] == [0, 30, 70, 0, 0]
+    assert "mean positive 0.70, negative 0.10, overlap 10.0\u202f%" in reader.text
 
 
 def test_marks_best_and_ties_among_methods_only(make_results: Make, tmp_path: Path) -> None:
@@ -122,12 +138,16 @@ def test_marks_best_and_ties_among_methods_only(make_results: Make, tmp_path: Pa
 def test_missing_values_say_why(make_results: Make, make_row: Make, tmp_path: Path) -> None:
     failed = {"method": "mochi", "role": "method", "error": "ran out of memory"}
     diverged = make_row("simclr", 0.5, loss=float("nan"))
+    reasons = {"alignment": "no embeddings of two views were given"}
+    unseen = make_row("moco", 0.4, geometry={"alignment": None}, reasons=reasons)
     floor = make_row("pixels", 0.3, "floor", seconds=None)
-    compare_page(make_results(failed, diverged, floor), tmp_path / "r.html")
+    compare_page(make_results(failed, diverged, unseen, floor), tmp_path / "r.html")
     html = (tmp_path / "r.html").read_text()
     assert html.count('title="failed: ran out of memory"') == 11
     assert html.count('title="not a finite number: nan"') == 1
     assert html.count('title="nothing is trained here"') == 1
+    assert html.count('title="no embeddings of two views were given"') == 1
+    assert html.count('title="not measured"') == 3
 
 
 def test_unlabelled_data_is_named_as_the_reason(

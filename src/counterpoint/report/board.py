@@ -146,6 +146,8 @@ class Row:
             return f"failed: {self.error}"
         if self._found(column) is not None:
             return f"not a finite number: {self._found(column)}"
+        if reason := mapping(self.raw, "reasons").get(column.key):
+            return str(reason)
         if column in PROBES and not labelled:
             return "the data has no labels"
         if column in TRAINING and self.role == "floor":

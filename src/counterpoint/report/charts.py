@@ -13,7 +13,7 @@ from typing import Any
 from counterpoint.report.board import Row
 
 Trace = dict[str, Any]
-COLOURS = tuple(f"--c{i}" for i in range(1, 9))
+COLOURS = tuple(f"--c{i}" for i in range(1, 11))
 SYMBOLS = (
     "circle",
     "square",

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from counterpoint.files import write_text
 from counterpoint.report import board as boards
 from counterpoint.report import numbers, verdict
 from counterpoint.report.board import Board, mapping
 from counterpoint.report.geometry import geometry
 from counterpoint.report.leaderboard import leaderboard
-from counterpoint.report.page import Head, Part, render, write
+from counterpoint.report.origin import origin
+from counterpoint.report.page import Head, Part, render
 from counterpoint.report.probes import probes
 from counterpoint.report.protocol import protocol
 from counterpoint.report.regimes import regimes
 from counterpoint.report.reproduce import reproduce
+from counterpoint.report.score_panels import score_panels
 from counterpoint.report.training import training
 from counterpoint.report.warnings import warnings
 
@@ -30,31 +32,32 @@ def compare_page(results: Mapping[str, Any], path: Path) -> None:
 
     Raises:
         MissingExtraError: jinja2 or plotly is not installed.
+        SettingError: the folder cannot be written.
     """
     board = boards.read(results)
     parts: list[Part | None] = [
         leaderboard(board) if board.rows else None,
         probes(board),
         geometry(board),
+        score_panels(board),
         training(board),
         regimes(board),
         warnings(board, results),
         protocol(results),
         reproduce(results),
     ]
-    write(path, render(_head(board, results), [part for part in parts if part]))
+    write_text(path, render(_head(board, results), [part for part in parts if part]))
 
 
 def _head(board: Board, results: Mapping[str, Any]) -> Head:
     name = str(mapping(results, "data").get("name") or "")
-    version = str(results.get("version") or "")
     return Head(
         title=f"{name} – compare" if name else "compare",
         kind="compare",
         headline=verdict.headline(board),
         notes=verdict.notes(board, results),
         facts=_facts(board, results),
-        origin=" · ".join(filter(None, [f"counterpoint {version}".strip(), started(results)])),
+        origin=origin(results),
     )
 
 
@@ -74,14 +77,3 @@ def _facts(board: Board, results: Mapping[str, Any]) -> tuple[tuple[str, str], .
         ("training time", numbers.duration(total) if total else ""),
     ]
     return tuple((key, value) for key, value in facts if value)
-
-
-def started(results: Mapping[str, Any]) -> str:
-    """When the run began, as people write it; the text itself if it is not an ISO date."""
-    text = str(results.get("started") or "")
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    zone = f" {moment.tzname()}" if moment.tzinfo else ""
-    return f"{moment.day} {moment:%B %Y, %H:%M}{zone}"

@@ -11,7 +11,10 @@ from counterpoint.report.page import Part
 EXPLAINED: dict[Role, tuple[str, str]] = {
     "method": ("Methods", ""),
     "ceiling": ("Ceiling", "learns from the labels that the methods above never see"),
-    "floor": ("Floors", "what you have without training; a method must rise above them"),
+    "floor": (
+        "Floors",
+        "without training on this data; a method must rise above them",
+    ),
 }
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.errors import require
@@ -74,22 +71,8 @@ def render(head: Head, parts: Iterable[Part]) -> str:
         head=head,
         sections=sections,
         styles=_asset("page.css"),
-        scripts=[_closed(plotly), *(_asset(name) for name in ("charts.js", "page.js"))],
+        scripts=[_closed(plotly), *(_asset(name) for name in ("charts.js", "page.js", "map.js"))],
     )
-
-
-def write(path: Path, html: str) -> None:
-    """Writes a page whole or not at all, making the folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(html)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def embed_json(value: object) -> str:

@@ -11,7 +11,7 @@ from counterpoint.report.noise import standard_error
 
 NBSP = "\u00a0"
 BOUNDS: tuple[tuple[Role, str], ...] = (
-    ("floor", "without any training:"),
+    ("floor", "without training on this data:"),
     ("ceiling", "with the labels that the methods never see:"),
 )
 

@@ -51,11 +51,13 @@
     for (const { holder, figure } of charts) {
       const layout = resolved(merged(common(), figure.layout), css);
       layout.height = holder.clientHeight;
+      if (touch.matches) layout.dragmode = false;
       Plotly.react(holder, resolved(figure.data, css), layout,
         { responsive: true, displayModeBar: false });
     }
   }
 
+  const touch = matchMedia("(pointer: coarse)");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let chosen = null;
 

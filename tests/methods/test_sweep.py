@@ -16,6 +16,8 @@ from counterpoint.apps.model import Model, load
 from counterpoint.errors import SettingError
 from counterpoint.training import Interrupted, TrainSettings, train
 from counterpoint.training.loader import make_views
+from counterpoint.training.module import Loop
+from counterpoint.training.order import Order
 
 CASES = [
     pytest.param(name, modality, id=f"{name}-{modality}")
@@ -104,6 +106,24 @@ def test_saved_model_gives_equal_embeddings(name, modality, build, data_of, tmp_
     np.testing.assert_array_equal(opened.embed(data.test), before)
     again = Model(opened.encoder, method=opened.method, about=opened.about)
     np.testing.assert_array_equal(load(again.save(tmp_path / "b")).embed(data.test), before)
+
+
+@EVERY
+def test_cached_gradients_equal_plain_ones(name, modality, build, data_of):
+    data, method = data_of(modality), build(name, modality).eval()
+    batch = make_views(data.train, method.views(data), method.encoder, torch.arange(24))
+    gradients = []
+    for cached in (None, 7):
+        loop = Loop(
+            method, data, settings(modality, cached=cached), Order(len(data.train), 24, 0), total=9
+        )
+        method.zero_grad()
+        loop.training_step(batch, 0).backward()
+        gradients.append(
+            {k: p.grad.clone() for k, p in method.named_parameters() if p.requires_grad}
+        )
+    for key, plain in gradients[0].items():
+        torch.testing.assert_close(gradients[1][key], plain, rtol=1e-3, atol=1e-6, msg=key)
 
 
 def test_no_argument_hides_a_training_setting():

@@ -81,6 +81,7 @@ def text_encoder(
             f"'minilm' needs no download."
         ) from error
     _drop_normalisation(pipeline)
+    _freeze_unused(pipeline)
     if layers is not None:
         _keep_layers(pipeline, layers, name)
     if max_length is not None:
@@ -113,6 +114,13 @@ def _drop_normalisation(pipeline: nn.Sequential) -> None:
     last = len(pipeline) - 1
     if last > 0 and type(pipeline[last]).__name__ == "Normalize":
         del pipeline[last]
+
+
+def _freeze_unused(pipeline: Any) -> None:
+    """BERT's own pooler takes no part in sentence embeddings, hence gets no gradient."""
+    pooler = getattr(pipeline[0].auto_model, "pooler", None)
+    if pooler is not None:
+        pooler.requires_grad_(False)
 
 
 def _keep_layers(pipeline: Any, layers: int, name: str) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset
+from counterpoint.engine.caching import cached_encode
 from counterpoint.methods.base import Method
 from counterpoint.training.loader import Batches, loader
 from counterpoint.training.order import Order
@@ -98,11 +99,16 @@ class Loop(pl.LightningModule):
         return None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        codes = self.method.encode(batch)
+        codes = self._encode(batch)
         self.codes = codes if self.wants_codes else None
         parts = self.method.contrast(codes, batch)
         self.parts = {name: value.detach() for name, value in parts.items()}
         return parts["loss"]
+
+    def _encode(self, batch: Batch) -> Mapping[str, Tensor]:
+        if self.settings.cached is None:
+            return self.method.encode(batch)
+        return cached_encode(self.method.encode, self.method, batch, self.settings.cached)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -47,7 +47,9 @@ def _plain(temperature: float, z1: Tensor, z2: Tensor, progress: float) -> Tenso
 def _hard(z1: Tensor, z2: Tensor, progress: float) -> Tensor:
     if progress < WARM_UP:
         return _plain(HIGH, z1, z2, progress)
-    return F.hard_contrastive(z1, z2, temperature=HIGH, alpha=ALPHA)
+    anchors, positives = torch.cat([z1, z2]), torch.cat([z2, z1])  # the pairs of NT-Xent
+    ids = torch.arange(len(z1)).repeat(2)
+    return F.hard_contrastive(anchors, positives, temperature=HIGH, alpha=ALPHA, ids=ids)
 
 
 def _shape(model: nn.Module) -> tuple[float, float]:

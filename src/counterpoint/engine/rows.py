@@ -116,18 +116,18 @@ class Block:
         terms: which pairs count.
         i0: position of the first anchor.
         j0: position of the first candidate.
-        own: whether the offsets of ``terms.excluded`` speak of these candidates.
+        own: row of the first anchor among those ``terms.excluded`` counts from; None where it does
+            not speak of these candidates.
         differentiable: whether `gradient` will be asked for.
     """
 
     def __init__(
-        self, logits: Tensor, terms: Terms, i0: int, j0: int, own: bool, differentiable: bool
+        self, logits: Tensor, terms: Terms, i0: int, j0: int, own: int | None, differentiable: bool
     ) -> None:
         self.terms = terms
         self.changed: tuple[Tensor, Tensor] | None = None
         self.positive: Tensor | None = None
         self.pull: Tensor | None = None
-        excluded = terms.excluded if own else ()
         if terms.indexed:
             i, j = index_block(i0, j0, logits)
             if terms.logit is not None:
@@ -135,14 +135,16 @@ class Block:
             valid = None if terms.valid is None else terms.valid(i, j)
             if terms.positive is not None:
                 self.positive = _weights(terms.positive(i, j), valid, logits)
-                fill_offsets(self.positive, excluded, i0, j0, 0.0)
+                if own is not None:
+                    fill_offsets(self.positive, terms.excluded, own, 0.0)
                 if terms.aggregate == "mean_log":
                     self.pull = _row_dots(logits, self.positive)
             if valid is not None:
                 logits.masked_fill_(~valid, -torch.inf)
             if terms.weight is not None:
                 logits.add_(terms.weight(i, j).to(logits.dtype).log2())
-        fill_offsets(logits, excluded, i0, j0, -torch.inf)
+        if own is not None:
+            fill_offsets(logits, terms.excluded, own, -torch.inf)
         self.logits = logits
 
     def _change(
@@ -270,8 +272,8 @@ class Problem:
         anchors = self.anchors[part] * (self.scale[part] * LOG2E)[:, None]
         logits = self.buffer[: len(anchors)]
         torch.mm(anchors, self.candidates.T, out=logits)
-        i0 = self.i0 + part.start
-        return Block(logits, self.terms, i0, self.j0, self.own, differentiable)
+        i0, own = self.i0 + part.start, part.start if self.own else None
+        return Block(logits, self.terms, i0, self.j0, own, differentiable)
 
     def shift(self, block: Block) -> Tensor | None:
         """The largest logit of every row, where sums could overflow without it."""

@@ -62,10 +62,14 @@ def index_block(i0: int, j0: int, block: Tensor) -> tuple[Tensor, Tensor]:
     return i, j
 
 
-def fill_offsets(block: Tensor, offsets: tuple[int, ...], i0: int, j0: int, value: float) -> None:
-    """Writes ``value`` where ``j - i`` is one of the offsets, in place."""
+def fill_offsets(block: Tensor, offsets: tuple[int, ...], start: int, value: float) -> None:
+    """Writes ``value`` where column minus row is one of the offsets, in place.
+
+    Args:
+        start: row of the block's first row, minus column of its first column.
+    """
     rows, columns = block.shape
     for offset in offsets:
-        local = offset + i0 - j0
+        local = offset + start
         if -rows < local < columns:
             block.diagonal(local).fill_(value)

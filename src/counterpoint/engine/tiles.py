@@ -58,7 +58,7 @@ class Tiles:
         return buffer[: height * width].view(height, width)
 
     def _mask(self, tile: Tensor, i0: int, j0: int) -> None:
-        fill_offsets(tile, self.terms.excluded, i0, j0, -torch.inf)
+        fill_offsets(tile, self.terms.excluded, i0 - j0, -torch.inf)
         if self.terms.valid is not None:
             i, j = index_block(i0, j0, tile)
             tile.masked_fill_(~self.terms.valid(i, j), -torch.inf)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, ParamSpec
 
@@ -34,9 +35,9 @@ class Objective:
         name: of the function in `counterpoint.objectives.functional`.
         function: the objective itself.
         inputs: ``"two views"`` (z1, z2), ``"pairs"`` (anchors, candidates), ``"labels"``
-            (z, labels), ``"pairs and similarity"`` (x, y, similarity), ``"description"``; or numbers
-            of another model: ``"log-probabilities"`` of sequences, ``"scores"`` of pairs, class
-            ``"logits"``, ``"features"`` beside those of a teacher.
+            (z, labels), ``"pairs and similarity"`` (x, y, similarity), ``"description"``; or the
+            numbers of another model: ``"log-probabilities"`` of sequences, ``"scores"`` of pairs,
+            class ``"logits"``, ``"features"`` beside those of a teacher.
         across_ranks: which negatives N processes see, and how they equal one.
         source: paper and equation.
         module: the class with the same arguments.
@@ -62,7 +63,9 @@ def objective(
         @functools.wraps(function)
         def full_precision(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Tensor:
             devices = {x.device.type for x in (*args, *kwargs.values()) if isinstance(x, Tensor)}
-            with torch.autocast(devices.pop() if len(devices) == 1 else "cpu", enabled=False):
+            with ExitStack() as stack:
+                for device in devices:
+                    stack.enter_context(torch.autocast(device, enabled=False))
                 return function(*args, **kwargs)
 
         name = function.__name__

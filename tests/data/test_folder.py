@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.data import folder
+from counterpoint.data import folder, images
 from counterpoint.errors import DataError
 
 Image = pytest.importorskip("PIL.Image")
@@ -68,6 +68,14 @@ def test_same_names_in_different_classes_stay_apart(make, tmp_path):
     make("a/1.png", "b/1.png", "a/1.jpg")
     data = folder.load(tmp_path, test_share=0)
     assert data.train.names == ["a/1.jpg", "a/1.png", "b/1.png"]
+
+
+def test_links_are_followed_and_circles_are_not(make, tmp_path):
+    make("real/1.png", "real/2.png", "data/b/1.png")
+    (tmp_path / "data" / "a").symlink_to(tmp_path / "real")
+    (tmp_path / "data" / "b" / "circle").symlink_to(tmp_path / "data")
+    data = folder.load(tmp_path / "data", test_share=0)
+    assert data.train.names == ["a/1.png", "a/2.png", "b/1.png"]
 
 
 def test_class_with_one_image_is_learnt_from(make, tmp_path):
@@ -176,7 +184,7 @@ def test_equal_pixels_never_straddle_the_split(make, tmp_path):
 def test_what_does_not_fit_in_memory_is_decoded_when_asked_for(make, tmp_path, monkeypatch):
     make(*(f"{i}.png" for i in range(6)))
     at_once = folder.load(tmp_path)
-    monkeypatch.setattr(folder, "IN_MEMORY", 1000)
+    monkeypatch.setattr(images, "IN_MEMORY", 1000)
     later = folder.load(tmp_path)
     rows = torch.arange(len(at_once.train))
     assert later.train.names == at_once.train.names

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from counterpoint.data import hub
@@ -64,3 +65,45 @@ def test_folder_of_files(tmp_path):
 def test_unreadable(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         hub.load(str(tmp_path / "nothing"), "text", None)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    kind = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    drawn = [image.new("RGB", (20, 30), (i, 2 * i, 3)) for i in range(10)]
+    columns = {"image": drawn, "label": [i % 2 for i in range(10)]}
+    part = datasets.Dataset.from_dict(columns, features=kind)
+    part.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict({"train": part, "validation": part}).save_to_disk(tmp_path / "both")
+    return tmp_path
+
+
+def test_images(pictures):
+    data = hub.load(str(pictures / "one"), None, "label", size=8)
+    assert (data.modality, data.classes, data.channels) == ("images", ("no", "yes"), 3)
+    assert (len(data.train), len(data.test)) == (8, 2)
+    for split in (data.train, data.test):
+        for item, name in zip(split.items, split.names, strict=True):
+            number = int(name.split()[-1])
+            assert item[:, 0, 0].tolist() == [number, 2 * number, 3]
+
+
+def test_images_with_their_own_split(pictures):
+    data = hub.load(str(pictures / "both"), None, None)
+    assert (len(data.train), len(data.test)) == (10, 10)
+    assert data.train.labels is None
+    assert data.held_out == "the split that the data bring"
+
+
+def test_image_that_is_none_or_damaged_is_named(tmp_path):
+    pytest.importorskip("PIL.Image")
+    kind = datasets.Features({"image": datasets.Image(decode=False)})
+    good = datasets.Image().encode_example(np.zeros((5, 5, 3), "uint8"))
+    rows = [good, {"bytes": b"hello", "path": None}, None, good]
+    datasets.Dataset.from_dict({"image": rows}, features=kind).save_to_disk(tmp_path / "odd")
+    data = hub.load(str(tmp_path / "odd"), None, None, test_share=0)
+    assert {p.where for p in data.problems} == {"row 1", "row 2"}
+    assert len(data.train) == 2

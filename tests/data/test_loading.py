@@ -57,6 +57,12 @@ def test_settings_out_of_range(settings):
         load("digits", **settings)
 
 
+def test_size_is_not_for_texts(tmp_path):
+    (tmp_path / "t.csv").write_text("text\na\nb\nc\n")
+    with pytest.raises(SettingError, match="size is for images"):
+        load(tmp_path / "t.csv", text="text", size=32)
+
+
 def test_columns_are_not_for_folders(tmp_path):
     with pytest.raises(SettingError, match="folder"):
         load(tmp_path, text="text")

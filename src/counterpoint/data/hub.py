@@ -1,4 +1,4 @@
-"""Texts of anything that the `datasets` library reads, on the Hub or in a local folder."""
+"""Texts or images of anything that `datasets` reads, on the Hub or in a local folder."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from counterpoint.data.dataset import Dataset
-from counterpoint.data.texts import Columns, Row, text_dataset
+from counterpoint.data.dataset import Dataset, Problem
+from counterpoint.data.images import Found, image_dataset
+from counterpoint.data.texts import BROUGHT, Columns, Row, text_dataset
 from counterpoint.errors import DataError, require
 
 HOLD = ("test", "validation", "val", "dev")
 
 
 def load(
-    name: str, text: str | None, label: str | None, seed: int = 0, test_share: float = 0.2
+    name: str,
+    text: str | None,
+    label: str | None,
+    size: int | None = None,
+    seed: int = 0,
+    test_share: float = 0.2,
 ) -> Dataset:
     """Reads a data set through ``datasets.load_dataset``, or one saved with ``save_to_disk``.
 
@@ -24,8 +30,9 @@ def load(
 
     Args:
         name: name on the Hub or path of a folder; ``name:config`` chooses a configuration.
-        text: column of the texts.
+        text: column of the texts; without it, the first column of images is read.
         label: column of the classes; None for unlabelled.
+        size: height and width of images, see `counterpoint.data.images.image_dataset`.
         seed: seed of the split.
         test_share: part held out where the data bring no split.
 
@@ -36,16 +43,29 @@ def load(
     parts = _parts(name)
     learn = parts.get("train") or next(iter(parts.values()))
     hold = next((parts[key] for key in HOLD if key in parts and parts[key] is not learn), None)
-    columns = Columns(f"hf:{name}", text, label)
+    pictures = [c for c, kind in learn.features.items() if type(kind).__name__ == "Image"]
+    where = f"hf:{name}"
+    columns = Columns(where, text or next(iter(pictures), None), label)
     columns.check(learn.column_names)
-    return text_dataset(
-        f"hf:{name}",
-        list(_rows(learn, "", columns)),
-        label=label,
-        seed=seed,
-        test_share=test_share,
-        held=None if hold is None else list(_rows(hold, "test ", columns)),
-    )
+    rows = list(_rows(learn, "", columns))
+    held = None if hold is None else list(_rows(hold, "test ", columns))
+    if columns.text not in pictures:
+        return text_dataset(where, rows, label=label, seed=seed, test_share=test_share, held=held)
+    found, problems = _pictures(rows, held or [])
+    how = BROUGHT if held else ""
+    return image_dataset(where, where, found, problems, how, size, seed, test_share)
+
+
+def _pictures(rows: list[Row], held: list[Row]) -> tuple[list[Found], list[Problem]]:
+    found, problems = [], []
+    for number, row in enumerate(rows + held):
+        content = row.text or {}
+        source = content.get("bytes") or (content.get("path") and Path(content["path"]))
+        if source:
+            found.append(Found(source, row.name, row.label, number >= len(rows)))
+        else:
+            problems.append(Problem(row.name, "no image"))
+    return found, problems
 
 
 def _parts(name: str) -> dict[str, Any]:
@@ -63,7 +83,11 @@ def _parts(name: str) -> dict[str, Any]:
 
 def _rows(part: Any, prefix: str, columns: Columns) -> Iterator[Row]:
     names = getattr(part.features.get(columns.label), "names", None)
-    for number, record in enumerate(part.select_columns(columns.named)):
+    wanted = part.select_columns(columns.named)
+    if type(part.features[columns.text]).__name__ == "Image":
+        kind = require("datasets", "data").Image(decode=False)
+        wanted = wanted.cast_column(columns.text, kind)
+    for number, record in enumerate(wanted):
         row = columns.row(f"{prefix}row {number}", record)
         if names is not None and row.label is not None:
             row = replace(row, label=names[row.label] if row.label >= 0 else None)

@@ -25,11 +25,12 @@ def load(
     """Loads data by the name of a built-in source or by path.
 
     Args:
-        name_or_path: a name of `builtin`; a folder of images (``class/*.png``, or flat and
-            unlabelled; ``train/`` and ``test/`` or ``val/`` are taken as the split); a CSV, TSV,
-            JSONL or Parquet file; ``hf:NAME`` for what ``datasets.load_dataset`` reads.
+        name_or_path: a name of `builtin` (``./NAME`` is a path); a folder of images
+            (``class/*.png``, or flat and unlabelled; ``train/`` and ``test/`` or ``val/`` are
+            taken as the split); a CSV, TSV, JSONL or Parquet file; ``hf:NAME`` for texts or images
+            that ``datasets.load_dataset`` reads.
         text: column that holds the texts; needed for tables.
-        label: column that holds the classes of a table; unlabelled if not given.
+        label: column that holds the classes of a table or of ``hf:NAME``; unlabelled if not given.
         size: height and width of images in pixels; chosen by the data unless given.
         seed: seed of every random choice made here.
         test_share: part of the samples to hold out, in [0, 1), where the data bring no split.
@@ -46,6 +47,8 @@ def load(
     if limit is not None and limit < 2:
         raise SettingError(f"limit must be at least 2 samples; got {limit}.")
     data = _whole(name_or_path, text, label, size, seed, test_share)
+    if size is not None and data.modality == "text":
+        raise SettingError(f"size is for images; {data.name} holds texts.")
     if limit is not None:
         data = _limited(data, limit, seed)
     if len(data.train) < 2:
@@ -70,7 +73,7 @@ def _whole(
             raise SettingError(f"{name} is built in: it has no columns to choose with text, label.")
         return _built_in(source, size, seed, test_share)
     if name.startswith("hf:"):
-        return hub.load(name.removeprefix("hf:"), text, label, seed, test_share)
+        return hub.load(name.removeprefix("hf:"), text, label, size, seed, test_share)
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         if text is not None or label is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from torch import Tensor
 from counterpoint.errors import DataError, require
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
+
+
+Encoded = Path | bytes
+"""A picture file, or the content of one."""
 
 
 @dataclass(frozen=True)
@@ -36,28 +41,28 @@ def readable(file: Path) -> bool:
     return image.registered_extensions().get(file.suffix.lower()) in image.OPEN
 
 
-def read_header(file: Path) -> Header:
+def read_header(source: Encoded) -> Header:
     """Reads size and kind of a picture.
 
     Raises:
         DataError: the file is no picture, or its beginning is damaged.
     """
     try:
-        with require("PIL.Image", "image").open(file) as picture:
+        with _opened(source) as picture:
             grey = picture.mode in GREY_MODES or (picture.mode == "P" and _grey_palette(picture))
             return Header(picture.width, picture.height, grey)
     except Exception as error:  # decoders raise whatever a damaged file makes them raise
-        raise _unreadable(file, error) from error
+        raise _unreadable(source, error) from error
 
 
-def read_picture(file: Path, size: int, channels: int) -> Tensor:
+def read_picture(source: Encoded, size: int, channels: int) -> Tensor:
     """Decodes a picture: upright, its short side scaled to ``size``, the middle square kept.
 
     Transparent pixels are laid on white; 16 bits are scaled to 8; of an animation the first frame
     is taken.
 
     Args:
-        file: any format Pillow reads.
+        source: any format Pillow reads.
         size: height and width of the result.
         channels: 1 for grey, 3 for RGB.
 
@@ -68,12 +73,12 @@ def read_picture(file: Path, size: int, channels: int) -> Tensor:
         DataError: the file cannot be decoded.
     """
     try:
-        with require("PIL.Image", "image").open(file) as picture:
+        with _opened(source) as picture:
             picture.draft(None, (2 * size, 2 * size))
             upright = require("PIL.ImageOps", "image").exif_transpose(picture)
             return to_tensor(upright, size, channels)
     except Exception as error:
-        raise _unreadable(file, error) from error
+        raise _unreadable(source, error) from error
 
 
 def to_tensor(picture: Any, size: int, channels: int) -> Tensor:
@@ -94,7 +99,7 @@ class PictureFiles(Sequence[Tensor]):
         size, channels: as of `read_picture`.
     """
 
-    def __init__(self, files: Sequence[Path], size: int, channels: int) -> None:
+    def __init__(self, files: Sequence[Encoded], size: int, channels: int) -> None:
         self._files, self._size, self._channels = files, size, channels
 
     def __len__(self) -> int:
@@ -136,6 +141,14 @@ def _grey_palette(picture: Any) -> bool:
     return bool((colours == colours[:, :1]).all())
 
 
-def _unreadable(file: Path, error: Exception) -> DataError:
-    said = str(error).replace(f" {str(file)!r}", "").strip() or type(error).__name__
-    return DataError(f"{file} cannot be read as an image: {said}. Repair or remove it.")
+def _opened(source: Encoded) -> Any:
+    return require("PIL.Image", "image").open(
+        BytesIO(source) if isinstance(source, bytes) else source
+    )
+
+
+def _unreadable(source: Encoded, error: Exception) -> DataError:
+    if isinstance(source, bytes):
+        return DataError(f"it cannot be read as an image: {type(error).__name__}: {error}")
+    said = str(error).replace(f" {str(source)!r}", "").strip() or type(error).__name__
+    return DataError(f"{source} cannot be read as an image: {said}. Repair or remove it.")

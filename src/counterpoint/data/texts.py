@@ -15,6 +15,8 @@ from counterpoint.data.dataset import Dataset, Problem, Split
 from counterpoint.data.splits import described, stratified
 from counterpoint.errors import DataError
 
+BROUGHT = "the split that the data bring"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -122,7 +124,7 @@ def text_dataset(
     else:
         order = torch.arange(len(both))
         train, test = order[: len(learn)], order[len(learn) :]
-        how = "the split that the data bring"
+        how = BROUGHT
     return Dataset(
         name=name,
         modality="text",

@@ -14,12 +14,11 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from counterpoint.errors import DataError
 from counterpoint.progress import OnProgress, Progress
 from counterpoint.training.checkpoint import checkpoint_path, save_checkpoint
 from counterpoint.training.history import History, MetricsFile, save_history
 from counterpoint.training.memory import PeakMemory
-from counterpoint.training.module import Loop
+from counterpoint.training.module import Loop, not_finite
 from counterpoint.training.monitor import Monitor
 
 
@@ -101,11 +100,7 @@ class Recorder(pl.Callback):
         ]
         for row in rows:
             if not math.isfinite(row["loss"]):
-                raise DataError(
-                    f"The loss became {row['loss']} at step {row['step']} (learning rate "
-                    f"{row['lr']:.3g}). Lower lr, set clip=1, or use precision='32'. "
-                    f"The last checkpoint from before, if any, is in {self.out / 'checkpoints'}."
-                )
+                raise not_finite(row["loss"], row["step"], row["lr"])
         if trainer.is_global_zero:
             self._file.append(rows)
             for logger in self.loggers:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset
 from counterpoint.engine.caching import cached_encode
+from counterpoint.errors import DataError
 from counterpoint.methods.base import Method
 from counterpoint.training.loader import Batches, loader
 from counterpoint.training.order import Order
@@ -99,9 +100,15 @@ class Loop(pl.LightningModule):
         return None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        codes = self._encode(batch)
+        try:
+            codes = self._encode(batch)
+            parts = self.method.contrast(codes, batch)
+        except DataError as error:
+            raise DataError(f"At step {self.step}, learning rate {self.lr:.3g}: {error}") from error
+        loss = parts["loss"].detach()
+        if loss.device.type == "cpu" and not loss.isfinite():
+            raise not_finite(float(loss), self.step, self.lr)
         self.codes = codes if self.wants_codes else None
-        parts = self.method.contrast(codes, batch)
         self.parts = {name: value.detach() for name, value in parts.items()}
         return parts["loss"]
 
@@ -118,6 +125,14 @@ class Loop(pl.LightningModule):
     def _seed(self, salt: int) -> None:
         number = (self.settings.seed * 1_000_003 + self.step) * 2 + salt
         torch.manual_seed(number * 4099 + self.global_rank)
+
+
+def not_finite(loss: float, step: int, lr: float) -> DataError:
+    """The error for a loss that is NaN or infinite."""
+    return DataError(
+        f"The loss became {loss} at step {step} (learning rate {lr:.3g}). Lower lr, set clip=1, "
+        f"or use precision='32'."
+    )
 
 
 def make_optimizer(method: nn.Module, settings: TrainSettings) -> Optimizer:

@@ -89,18 +89,9 @@ def test_unused_parameters_get_no_gradient():
 
 
 def test_keeps_nothing_of_the_encoder_but_its_parameters():
-    kept = []
-
-    def keep(tensor):
-        kept.append(tensor)
-        return tensor
-
     net = nn.Linear(6, 4)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        codes = cached_encode(encode_with(net), net, batch(), 4)
-        during, kept[:] = len(kept), []
+    codes = cached_encode(encode_with(net), net, batch(), 4)
     saved = codes["z1"].grad_fn.saved_tensors
-    assert during
     assert sorted(tuple(tensor.shape) for tensor in saved) == [(4,), (4, 6)]
 
 

@@ -79,7 +79,7 @@ def fit(
     method: str,
     data: Dataset | str | Path,
     *,
-    encoder: Encoder | str | None = None,
+    encoder: Encoder | str | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     text: str | None = None,
@@ -96,7 +96,8 @@ def fit(
     Args:
         method: id of a method, see `counterpoint.methods.names`.
         data: a data set, the name of a built-in one, or a path, see `counterpoint.data.load`.
-        encoder: an encoder or its name; None takes the default of this kind of data.
+        encoder: an encoder, its name, or a mapping of ``name`` and options as of
+            `counterpoint.encoders.build`; None takes the default of this kind of data.
         out: folder of the run; ``runs/<time>-<method>`` if not given.
         resume: continues the run in ``out``; settings that are not given come from there, and
             given ones must agree.
@@ -118,12 +119,13 @@ def fit(
     if not isinstance(data, Dataset):
         data = sources.load(data, text=text, label=label, size=size)
     torch.manual_seed(planned.settings.seed)
-    built = _encoder(encoder or earlier.get("encoder"), data)
+    chosen = encoder if encoder is not None else earlier.get("encoder")
+    built = _encoder(chosen, data)
     planned = Plan(method, planned.arguments, planned.settings.resolved(data.modality))
     config = {
         "method": method,
         "data": data.name,
-        "encoder": built.config["name"],
+        "encoder": _encoder_config(built, chosen),
         **{k: v for k, v in {"text": text, "label": label, "size": size}.items() if v},
         **planned.flat(),
     }
@@ -142,10 +144,21 @@ def _new_folder(method: str) -> Path:
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{method}"
 
 
-def _encoder(encoder: Encoder | str | None, data: Dataset) -> Encoder:
-    if isinstance(encoder, Encoder):
-        return encoder
-    return encoders.build(encoder, modality=data.modality, channels=data.channels, size=data.size)
+def _encoder(chosen: Encoder | str | Mapping[str, Any] | None, data: Dataset) -> Encoder:
+    if isinstance(chosen, Encoder):
+        return chosen
+    options = dict(chosen) if isinstance(chosen, Mapping) else {"name": chosen}
+    name = options.pop("name", None)
+    return encoders.build(
+        name, modality=data.modality, channels=data.channels, size=data.size, **options
+    )
+
+
+def _encoder_config(built: Encoder, chosen: Any) -> dict[str, Any]:
+    """Name and options, with where its weights came from if that was said."""
+    given = chosen if isinstance(chosen, Mapping) else {}
+    resolved = {k: v for k, v in built.config.items() if k not in ("modality", "channels", "size")}
+    return {**resolved, **given}
 
 
 def _earlier(folder: Path, method: str) -> dict[str, Any]:

@@ -32,9 +32,9 @@ def test_card_of_a_planned_system_says_so(invoke: Any) -> None:
 
 def test_committed_claims_are_shown(as_json: Any, invoke: Any) -> None:
     (claim,) = as_json("show", "naive-bayes-probe")["claims"]
-    shown = " ".join(invoke("show", "naive-bayes-probe").stdout.split())
-    assert claim["verdict"] in shown
-    assert f"effect {claim['effect']:.3g}" in shown
+    shown = invoke("show", "naive-bayes-probe").stdout
+    assert f"Claim, {claim['verdict']}" in shown
+    assert all(f"{part['effect']:.3f}" in shown for part in claim["parts"])
 
 
 def test_every_card_draws(invoke: Any) -> None:

@@ -28,11 +28,7 @@ def claim(
     if as_json:
         terminal.print_json(found)
         return
-    rows = [
-        [part["claim"], part["effect"], "{:.3g} to {:.3g}".format(*part["ci95"]), part["verdict"]]
-        for part in found["parts"]
-    ]
     terminal.out.print(found["claim"], markup=False)
-    terminal.out.print(terminal.table(("part", "effect", "95 % interval", "verdict"), rows))
+    terminal.out.print(terminal.claim_table(found["parts"]))
     terminal.out.print(f"{found['id']}: [bold]{found['verdict']}[/]")
     terminal.err.print(f"{found['minutes']:.1f} minutes; {folder / found['id']}.json", markup=False)

@@ -89,11 +89,16 @@ def compare(
         raise typer.Exit(INTERRUPTED)
 
 
+WIDE = 100
+"""From so many columns on, a terminal gets the geometry as well."""
+
+
 def _draw(results: Mapping[str, Any]) -> None:
     """The leaderboard, with the columns and the order of the report."""
     from counterpoint.report.board import GEOMETRY, PROBES, TRAINING, read
 
-    columns = [*PROBES, *GEOMETRY, *(c for c in TRAINING if c.key == "seconds")]
+    geometry = GEOMETRY if terminal.out.width >= WIDE else ()
+    columns = [*PROBES, *geometry, *(c for c in TRAINING if c.key == "seconds")]
     rows = [
         [
             row.label,
@@ -103,7 +108,8 @@ def _draw(results: Mapping[str, Any]) -> None:
         for row in read(results).of("method", "ceiling", "floor")
     ]
     titles = [column.title for column in columns]
-    terminal.out.print(terminal.table(("method", "role", *titles), rows, whole=("method",)))
+    drawn = terminal.table(("method", "role", *titles), rows, ("method", "role"), titles)
+    terminal.out.print(drawn)
     for row in results["rows"]:
         if row.get("error"):
             terminal.err.print(f"{row['method']} failed: {row['error']}", markup=False)

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from counterpoint.cli.options import AsJson
-from counterpoint.cli.terminal import out, print_json, table
+from counterpoint.cli.terminal import claim_table, out, print_json, table
 
 
 def show(
@@ -26,10 +26,8 @@ def show(
     for part in found["parts"]:
         _part(part)
     for claim in found["claims"]:
-        out.print(f"[bold]Claim[/]: {escape(claim['claim'])}")
-        low, high = claim["ci95"]
-        effect = f"effect {claim['effect']:.3g}, 95 % interval {low:.3g} to {high:.3g}"
-        out.print(f"  {claim['verdict']}: {effect}, seeds {claim['seeds']}\n", markup=False)
+        out.print(f"[bold]Claim, {claim['verdict']}[/]: {escape(claim['claim'])}")
+        out.print(claim_table(claim["parts"]))
     for heading, lines in (("Shell", found["use"]["shell"]), ("Python", found["use"]["python"])):
         if lines:
             out.print(f"[bold]{heading}[/]")

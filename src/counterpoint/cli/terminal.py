@@ -34,13 +34,23 @@ def _strict(value: Any) -> Any:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    whole: Sequence[str] = (),
+    figures: Sequence[str] = (),
 ) -> Table:
-    """A plain table; numbers are set flush right, the columns ``whole`` are never broken."""
+    """A plain table.
+
+    Args:
+        columns: their names.
+        rows: one cell a column.
+        whole: columns that are never broken over lines.
+        figures: columns that are set flush right and not broken, as columns of numbers are.
+    """
     cells = [list(row) for row in rows]
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for at, name in enumerate(columns):
-        numbers = bool(cells) and all(isinstance(row[at], int | float) for row in cells)
+        numbers = name in figures or _are_numbers(row[at] for row in cells)
         made.add_column(
             name,
             justify="right" if numbers else "left",
@@ -50,6 +60,20 @@ def table(
     for row in cells:
         made.add_row(*(Text(_show(cell)) for cell in row))
     return made
+
+
+def claim_table(parts: Iterable[Mapping[str, Any]]) -> Table:
+    """The measured parts of a claim."""
+    rows = [
+        [part["claim"], part["effect"], "{:.3g} to {:.3g}".format(*part["ci95"]), part["verdict"]]
+        for part in parts
+    ]
+    return table(("part", "effect", "95 % interval", "verdict"), rows, whole=("verdict",))
+
+
+def _are_numbers(cells: Iterable[Any]) -> bool:
+    found = [isinstance(cell, int | float) for cell in cells if cell is not None]
+    return bool(found) and all(found)
 
 
 def _show(cell: Any) -> str:

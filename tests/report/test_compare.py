@@ -135,6 +135,15 @@ def test_marks_best_and_ties_among_methods_only(make_results: Make, tmp_path: Pa
     assert 'aria-label="missing: ' not in html
 
 
+def test_methods_that_do_not_beat_the_floor_are_badged(
+    make_results: Make, make_row: Make, tmp_path: Path
+) -> None:
+    floor = make_row("pixels", 0.7, "floor")
+    rows = [make_row("good", 0.9), make_row("same", 0.71), make_row("bad", 0.5)]
+    text = " ".join(rendered(make_results(floor, *rows), tmp_path).text)
+    assert re.findall(r"kNN (?:ties|below) pixels", text) == ["kNN ties pixels", "kNN below pixels"]
+
+
 def test_missing_values_say_why(make_results: Make, make_row: Make, tmp_path: Path) -> None:
     failed = {"method": "mochi", "role": "method", "error": "ran out of memory"}
     diverged = make_row("simclr", 0.5, loss=float("nan"))

@@ -107,18 +107,40 @@ def test_theme_follows_the_system_and_the_switch(
     assert dark[0] != light[0]
     assert dark[1] != light[1]
     page.get_by_role("button", name="Switch between").click()
+
+
+def test_prints_in_light_on_the_width_of_paper(
+    open_page: Callable[..., Any], make_results: Make, tmp_path: Path
+) -> None:
+    compare_page(make_results(), tmp_path / "report.html")
+    page = open_page(
+        tmp_path / "report.html", color_scheme="dark", viewport={"width": 680, "height": 900}
+    )
+    ink = "document.querySelector('.plot')._fullLayout.font.color"
+    dark = page.evaluate(ink)
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate(ink) == light[1]
+    assert page.evaluate(ink) != dark
+    assert page.evaluate("document.documentElement.scrollWidth") <= 680
+    width = "document.querySelector('.plot')._fullLayout.width"
+    assert page.evaluate(width) == page.evaluate("document.querySelector('.plot').clientWidth")
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(ink) == dark
 
 
-def test_a_phone_scrolls_the_table_and_not_the_page(
+def test_a_phone_scrolls_the_table_not_the_page_and_may_be_turned(
     open_page: Callable[..., Any], make_results: Make, tmp_path: Path
 ) -> None:
     compare_page(make_results(), tmp_path / "report.html")
     page = open_page(tmp_path / "report.html", viewport={"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("document.querySelector('.scroll').scrollWidth") > 360
+    page.set_viewport_size({"width": 740, "height": 360})
+    page.wait_for_function(
+        "[...document.querySelectorAll('.plot')].every("
+        "(p) => Math.abs(p._fullLayout.width - p.clientWidth) < 2)"
+    )
 
 
 def test_copies_the_command(page: Any) -> None:

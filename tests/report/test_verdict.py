@@ -52,7 +52,7 @@ def test_probes_that_disagree_are_reported(make_results: Make, make_row: Make) -
 def test_says_how_many_seeds_and_how_large_the_error_is(make_results: Make) -> None:
     text = noted(make_results())
     assert "One seed:" in text
-    assert "On 400 test samples the standard error of the best kNN is ±2.3 points" in text
+    assert "On 400 test samples, methods within about 3.2 points of the best kNN are ties" in text
     several = noted(make_results(protocol={"seeds": [0, 1, 2]}))
     assert "3 seeds" in several
     assert "One seed" not in several

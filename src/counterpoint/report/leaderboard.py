@@ -99,6 +99,8 @@ def _below(board: Board, row: Row) -> str:
         return ""
     floor, value = board.best(lead, "floor"), row.value(lead)
     level = floor.value(lead) if floor else None
-    if floor is None or level is None or value is None or value >= level:
+    if floor is None or level is None or value is None:
         return ""
-    return f"{lead.title} below {floor.label}"
+    if board.tied(lead, row, floor):
+        return f"{lead.title} ties {floor.label}"
+    return f"{lead.title} below {floor.label}" if value < level else ""

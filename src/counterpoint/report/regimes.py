@@ -34,8 +34,8 @@ def regimes(board: Board) -> Part | None:
         template="regimes.html.jinja",
         context={"panels": panels, "probes": PROBES},
         lead="Test error of two probes of the same embedding against the number m of labelled "
-        "training samples. Naive Bayes needs fewer labels to come near its best; logistic "
-        "regression has the better best. Bands: one standard deviation over repeated draws.",
+        "training samples. With few labels naive Bayes is often ahead, with many logistic "
+        "regression. Bands: one standard deviation over repeated draws.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from counterpoint.report.board import ROLES, Board, Row, mapping
 from counterpoint.report.page import Part
-from counterpoint.report.scores import KINDS, facts, histogram_figure
+from counterpoint.report.scores import KINDS, facts, histogram_figure, span_of
 
 SOURCES = (
     ("scores_of_views", "two views of one held-out sample, negative pairs of two"),
@@ -25,8 +25,10 @@ def score_panels(board: Board) -> Part | None:
 
 
 def _part(rows: list[tuple[Row, Mapping[str, Any]]], words: str) -> Part:
+    spans = [span_of(histogram) for _, histogram in rows]
+    span = min(low for low, _ in spans), max(high for _, high in spans)
     panels = [
-        (row.label, facts(histogram), "", histogram_figure(histogram, row.label, 220))
+        (row.label, facts(histogram), "", histogram_figure(histogram, row.label, span, 220))
         for row, histogram in rows
     ]
     return Part(

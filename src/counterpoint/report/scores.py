@@ -37,8 +37,20 @@ def scores(result: Mapping[str, Any]) -> Part | None:
     )
 
 
-def histogram_figure(histogram: Mapping[str, Any], title: str, height: int = 280) -> Figure:
-    """Both histograms over one axis, as shares of their own kind."""
+def histogram_figure(
+    histogram: Mapping[str, Any],
+    title: str,
+    span: tuple[float, float] | None = None,
+    height: int = 280,
+) -> Figure:
+    """Both histograms over one axis, as shares of their own kind.
+
+    Args:
+        histogram: as of `counterpoint.geometry.score_histogram`.
+        title: of what.
+        span: of the axis; what is used by default.
+        height: in CSS pixels.
+    """
     edges = [float(edge) for edge in sequence(histogram, "edges")]
     data: list[Trace] = []
     for key, name, colour in KINDS:
@@ -60,7 +72,10 @@ def histogram_figure(histogram: Mapping[str, Any], title: str, height: int = 280
         label=f"Similarity of positive and negative pairs: {title}",
         data=data,
         layout={
-            "xaxis": {"title": {"text": "cosine similarity"}, "range": _range(histogram)},
+            "xaxis": {
+                "title": {"text": "cosine similarity"},
+                "range": list(span or span_of(histogram)),
+            },
             "yaxis": {"title": {"text": "share of pairs (%)"}, "rangemode": "tozero"},
             "showlegend": False,
             "margin": {"l": 48, "r": 12, "t": 8, "b": 36},
@@ -74,13 +89,14 @@ def _shares(counts: Sequence[Any]) -> list[float]:
     return [100 * count / total if total else 0.0 for count in counts]
 
 
-def _range(histogram: Mapping[str, Any]) -> list[float]:
+def span_of(histogram: Mapping[str, Any]) -> tuple[float, float]:
+    """The part of the axis in which any pair lies, and a bin on either side."""
     edges = sequence(histogram, "edges")
     counts = zip(sequence(histogram, "positive"), sequence(histogram, "negative"), strict=False)
     used = [i for i, pair in enumerate(counts) if any(pair)]
     if not used:
-        return [-1.0, 1.0]
-    return [edges[max(used[0] - 1, 0)], edges[min(used[-1] + 2, len(edges) - 1)]]
+        return -1.0, 1.0
+    return edges[max(used[0] - 1, 0)], edges[min(used[-1] + 2, len(edges) - 1)]
 
 
 def facts(histogram: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,10 +109,11 @@ def _noise(board: Board) -> str:
         return ""
     if board.test < 1:
         return "The size of the test set is not known, so ties cannot be told."
-    error = standard_error(best.value(lead) or 0.0, board.test)
+    error = math.sqrt(2) * standard_error(best.value(lead) or 0.0, board.test)
     return (
-        f"On {numbers.count(board.test)} test samples the standard error of the best {lead.title} "
-        f"is ±{numbers.decimal(100 * error, 1)} points; smaller differences are marked as ties."
+        f"On {numbers.count(board.test)} test samples, methods within about "
+        f"{numbers.decimal(100 * error, 1)} points of the best {lead.title} are ties: "
+        "that is the standard error of their difference."
     )
 
 

@@ -50,6 +50,7 @@
     const css = getComputedStyle(root);
     for (const { holder, figure } of charts) {
       const layout = resolved(merged(common(), figure.layout), css);
+      if (root.classList.contains("printing")) layout.width = holder.clientWidth;
       layout.height = holder.clientHeight;
       if (touch.matches) layout.dragmode = false;
       Plotly.react(holder, resolved(figure.data, css), layout,
@@ -72,7 +73,12 @@
     chosen = current() === "dark" ? "light" : "dark";
     theme(chosen);
   });
-  addEventListener("beforeprint", () => theme("light"));
-  addEventListener("afterprint", () => theme(current()));
+  function printing(now) {
+    root.classList.toggle("printing", now);
+    theme(now ? "light" : current());
+  }
+
+  addEventListener("beforeprint", () => printing(true));
+  addEventListener("afterprint", () => printing(false));
   theme(current());
 })();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,15 +138,20 @@ def test_a_phone_scrolls_the_table_not_the_page_and_may_be_turned(
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("document.querySelector('.scroll').scrollWidth") > 360
     page.set_viewport_size({"width": 740, "height": 360})
-    page.wait_for_function(
+    fitted = (
         "[...document.querySelectorAll('.plot')].every("
-        "(p) => Math.abs(p._fullLayout.width - p.clientWidth) < 2)"
+        "(plot) => Math.abs(plot._fullLayout.width - plot.clientWidth) < 2)"
     )
+    for _ in range(50):
+        page.wait_for_timeout(100)
+        if page.evaluate(fitted):
+            break
+    assert page.evaluate(fitted)
 
 
 def test_copies_the_command(page: Any) -> None:
     page.locator("[data-copy]").first.click()
-    page.wait_for_function("document.querySelector('[data-copy]').textContent !== 'Copy'")
+    page.locator("[data-copy]", has_text=re.compile("Copied|Selected")).wait_for()
 
 
 def test_hostile_names_are_only_text(

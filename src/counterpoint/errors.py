@@ -7,6 +7,8 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+_SHOWN = 40
+
 
 class CounterpointError(Exception):
     """Base of every error this library raises on purpose."""
@@ -34,7 +36,8 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> SettingError:
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(names)}."
+    some = f"{', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {some}."
     return SettingError(f"Unknown {what} {name!r}. {hint}")
 
 

@@ -50,6 +50,14 @@ def test_fit_prints_where_the_model_is(fitted: Path) -> None:
     assert "3 steps" in result.stderr
 
 
+def test_encoder_with_options(tmp_path: Path) -> None:
+    encoder = "{name: mlp, width: 16, hidden: 32}"
+    result = run(*FIT, "--encoder", encoder, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+    assert config["encoder"]["width"] == 16
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -103,6 +111,7 @@ def test_probe_scores_and_names_its_protocol(fitted: Path) -> None:
         "linear": True,
         "naive_bayes": True,
     }
+    assert all(value is not None for value in found["geometry"].values())
     assert found["protocol"]["name"]
     shown = run("probe", fitted / "model", "--data", "digits", "--limit", 300)
     assert f"{found['probes']['knn']:.3f}" in shown.stdout
@@ -114,5 +123,7 @@ def test_inspect_writes_a_page(fitted: Path, tmp_path: Path) -> None:
     result = run(
         "inspect", fitted / "model", "--data", "digits", "--limit", 100, "--out", page, "--json"
     )
-    assert json.loads(result.stdout)["page"] == str(page)
+    found = json.loads(result.stdout)
+    assert found["page"] == str(page)
+    assert found["scores"]["of_views"]
     assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")

@@ -17,6 +17,7 @@ from counterpoint.cli.options import (
     TextColumn,
     run_folder,
     settings,
+    typed,
 )
 from counterpoint.cli.watch import watching
 
@@ -29,7 +30,8 @@ def fit(
     label: LabelColumn = None,
     size: Annotated[int | None, typer.Option(help="Height and width of images.")] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="conv-small, a timm or a transformers name, a folder.")
+        str | None,
+        typer.Option(help="A name (conv-small, timm, transformers), or {name: mlp, width: 64}."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps, instead of epochs.")] = None,
@@ -69,7 +71,7 @@ def fit(
         model = run(
             method,
             data,
-            encoder=encoder,
+            encoder=typed(encoder, "--encoder") if encoder else None,
             out=folder,
             resume=resume,
             text=text,

@@ -25,6 +25,7 @@ def inspect(
 ) -> None:
     """Show the space of a trained model: scores, neighbours, a map, as one HTML page."""
     from counterpoint.apps.inspect import inspect as run
+    from counterpoint.apps.two_views import two_views
     from counterpoint.report import inspect_page
 
     opened, samples = open_both(model, data, text, label, limit)
@@ -36,6 +37,7 @@ def inspect(
         labels=shown.labels,
         names=shown.names,
         items=shown.items,
+        views=two_views(opened.embed, samples),
         classes=samples.classes,
         name=f"{model.name} on {samples.name}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -65,7 +66,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         elif getattr(parameters[name], "multiple", False):
             defaults[name] = list(value) if isinstance(value, list) else [value]
         else:
-            defaults[name] = value
+            defaults[name] = json.dumps(value) if isinstance(value, dict) else value
     context.default_map = {name: value for name, value in defaults.items() if value is not None}
     context.meta["settings"] = more
     return path
@@ -118,15 +119,21 @@ def settings(
         name, equals, text = pair.partition("=")
         if not equals or not name.strip():
             raise SettingError(f"--set takes name=value, such as temperature=0.2; got {pair!r}.")
-        values[name.strip().replace("-", "_")] = _value(text)
+        values[name.strip().replace("-", "_")] = typed(text, "--set")
     return values
 
 
-def _value(text: str) -> Any:
+def typed(text: str, flag: str) -> Any:
+    """A word, number, truth value, list or mapping, as YAML reads it.
+
+    Raises:
+        SettingError: brackets or quotes that do not close.
+    """
     try:
         return _numbers(yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise SettingError(f"--set cannot read the value {text!r}: {error}") from error
+        problem = str(error).splitlines()[0]
+        raise SettingError(f"{flag} cannot read the value {text!r}: {problem}.") from error
 
 
 def _numbers(value: Any) -> Any:

@@ -19,12 +19,13 @@ def probe(
 ) -> None:
     """Score the embeddings of a trained model on labelled data, under the named protocol."""
     from counterpoint.apps.evaluate import evaluate
+    from counterpoint.apps.two_views import two_views
 
     opened, samples = open_both(model, data, text, label, limit)
     train, test = samples.train, samples.test
     with watching() as on_progress:
         z, test_z = (opened.embed(part, progress=on_progress) for part in (train, test))
-    found = evaluate(z, train.labels, test_z, test.labels)
+    found = evaluate(z, train.labels, test_z, test.labels, views=two_views(opened.embed, samples))
     if as_json:
         terminal.print_json({"data": samples.describe(), **found})
         return

@@ -92,7 +92,6 @@ def test_committed_result_is_that_of_the_claim_as_declared(id: str) -> None:
         assert record["verdict"] in ("holds", "not shown", "refuted")
         assert record["ci95"][0] <= record["effect"] <= record["ci95"][1]
     assert result["seeds"] >= 3
-    assert result["minutes"] <= 5
     assert result["claim"] == declared.claim
     assert result["settings"] == json.loads(json.dumps(declared.settings))
     assert [part["id"] for part in result["parts"]] == [part.id for part in declared.parts]

@@ -128,6 +128,7 @@ class Block:
         self.changed: tuple[Tensor, Tensor] | None = None
         self.positive: Tensor | None = None
         self.pull: Tensor | None = None
+        self.toward: tuple[Tensor, Tensor] | None = None
         if terms.indexed:
             i, j = index_block(i0, j0, logits)
             if terms.logit is not None:
@@ -145,6 +146,8 @@ class Block:
                 logits.add_(terms.weight(i, j).to(logits.dtype).log2())
         if own is not None:
             fill_offsets(logits, terms.excluded, own, -torch.inf)
+        if self.positive is not None and terms.aggregate == "log_sum":
+            self._sum_positives(logits, self.positive)
         self.logits = logits
 
     def _change(
@@ -155,6 +158,14 @@ class Block:
             changed = logit(given, i, j)
         self.changed = given, changed
         return changed.detach() * LOG2E
+
+    def _sum_positives(self, logits: Tensor, positive: Tensor) -> None:
+        """Exponentials of the positives have a shift of their own, lest all of them vanish."""
+        exps = logits.masked_fill(positive == 0, -torch.inf)
+        top = _row_tops(exps)
+        exps.sub_(top[:, None]).exp2_().mul_(positive)
+        self.pull = exps.sum(1).log2().add_(top)
+        self.toward = exps, top
 
     def exponentiate(self, shift: Tensor | None) -> None:
         """Turns the logits into ``exp2(logits - shift)``, in place."""
@@ -167,10 +178,7 @@ class Block:
         total = _unshift(self._negatives().sum(1), shift)
         if self.positive is None:
             return RowSums(total)
-        pull = self.pull
-        if pull is None:
-            pull = _unshift(_row_dots(self.logits, self.positive), shift)
-        return RowSums(total, self.positive.sum(1), pull)
+        return RowSums(total, self.positive.sum(1), self.pull)
 
     def gradient(self, sums: RowSums, shift: Tensor | None, upstream: Tensor) -> BlockGradient:
         """Gradient of ``sum(upstream * values)`` in the natural logits; reuses the buffer.
@@ -195,14 +203,13 @@ class Block:
             return BlockGradient(self.logits, push)
         counted = sums.mass > 0
         push = torch.where(counted, push, 0.0)[:, None]
-        if self.terms.aggregate == "mean_log":
+        away = self._negatives().mul_(push)
+        if self.toward is None:
             drag = torch.where(counted, upstream / sums.mass, 0.0)[:, None]
-            return BlockGradient(
-                self._negatives().mul_(push).addcmul_(self.positive, drag, value=-1)
-            )
-        drag = _share(sums.pull, shift, upstream)[:, None]
-        toward = self.logits * self.positive * drag
-        return BlockGradient(self._negatives().mul_(push).sub_(toward))
+            return BlockGradient(away.addcmul_(self.positive, drag, value=-1))
+        exps, top = self.toward
+        drag = _share(sums.pull, top, upstream)[:, None]
+        return BlockGradient(away.addcmul_(exps, drag, value=-1))
 
     def _negatives(self) -> Tensor:
         if self.positive is None or not self.terms.decoupled:
@@ -221,6 +228,10 @@ def _weights(positive: Tensor, valid: Tensor | None, like: Tensor) -> Tensor:
 
 def _row_dots(a: Tensor, b: Tensor) -> Tensor:
     return torch.bmm(a[:, None, :], b[:, :, None]).view(-1)
+
+
+def _row_tops(logits: Tensor) -> Tensor:
+    return logits.amax(1).clamp_(min=torch.finfo(logits.dtype).min)
 
 
 def _unshift(total: Tensor, shift: Tensor | None) -> Tensor:
@@ -279,7 +290,7 @@ class Problem:
         """The largest logit of every row, where sums could overflow without it."""
         if not self.shifted:
             return None
-        return block.logits.amax(1).clamp_(min=torch.finfo(block.logits.dtype).min)
+        return _row_tops(block.logits)
 
     def sums(self) -> RowSums:
         """The sums of all rows, block by block."""
@@ -296,8 +307,6 @@ class Problem:
         for part in self.parts:
             block = self.block(part, True)
             shift = torch.where(sums.log_total[part] > -torch.inf, sums.log_total[part], 0.0)
-            if sums.pull is not None and self.terms.aggregate == "log_sum":
-                shift = torch.maximum(shift, sums.pull[part])
             block.exponentiate(shift)
             gradients.add(self, part, block.gradient(sums.part(part), shift, upstream[part]))
 

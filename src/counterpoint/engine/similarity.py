@@ -40,7 +40,8 @@ class _UnitRows(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         refuse_double_backward()
         unit, inverse = ctx.saved_tensors
-        along = torch.linalg.vecdot(unit, grads[0]).unsqueeze(-1)
+        with without_autocast(unit):
+            along = torch.linalg.vecdot(unit, grads[0]).unsqueeze(-1)
         return torch.addcmul(grads[0], unit, along, value=-1).mul_(inverse)
 
 

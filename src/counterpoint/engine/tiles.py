@@ -155,7 +155,7 @@ class _SelfLogSums(torch.autograd.Function):
         upstream = torch.where(log > -torch.inf, grads[0], 0.0)
         with without_autocast(z):
             pulled, _ = Tiles(z, None, scale, ctx.terms).gradients((log, log), (upstream, upstream))
-        grad_scale = torch.linalg.vecdot(pulled, z).sum() / 2 if ctx.needs_input_grad[1] else None
+            grad_scale = _total_dot(pulled, z) / 2 if ctx.needs_input_grad[1] else None
         return pulled.mul_(scale), grad_scale, None
 
 
@@ -181,8 +181,13 @@ class _TwoWayLogSums(torch.autograd.Function):
         )
         with without_autocast(x):
             grad_x, grad_y = Tiles(x, y, scale, ctx.terms).gradients((along, down), upstream)
-        grad_scale = torch.linalg.vecdot(grad_x, x).sum() if ctx.needs_input_grad[2] else None
+            grad_scale = _total_dot(grad_x, x) if ctx.needs_input_grad[2] else None
         return grad_x.mul_(scale), grad_y.mul_(scale), grad_scale, None
+
+
+def _total_dot(a: Tensor, b: Tensor) -> Tensor:
+    total: Tensor = torch.linalg.vecdot(a, b).sum()
+    return total
 
 
 def self_log_sums(z: Tensor, scale: Tensor, terms: Terms) -> Tensor:

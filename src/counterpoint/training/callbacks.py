@@ -21,6 +21,8 @@ from counterpoint.training.memory import PeakMemory
 from counterpoint.training.module import Loop, not_finite
 from counterpoint.training.monitor import Monitor
 
+_FEWEST_STEPS_BETWEEN_LOOKS = 25
+
 
 class Recorder(pl.Callback):
     """Writes metrics, stops at a loss that is not a number, and leaves the history.
@@ -129,7 +131,7 @@ class Recorder(pl.Callback):
 
 
 class Watch(pl.Callback):
-    """Lets the monitor look some twenty times in a run.
+    """Lets the monitor look at most twenty times in a run, and at its last step.
 
     Args:
         recorder: takes the warnings.
@@ -142,13 +144,15 @@ class Watch(pl.Callback):
         loop = cast(Loop, pl_module)
         temperature = getattr(loop.method, "temperature", None)
         self.monitor = Monitor(temperature if isinstance(temperature, float) else None)
-        self.every = max(1, loop.total // 20)
+        self.every = max(_FEWEST_STEPS_BETWEEN_LOOKS, loop.total // 20)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         loop = cast(Loop, pl_module)
-        loop.wants_codes = trainer.is_global_zero and (loop.step + 1) % self.every == 0
+        done = loop.step + 1
+        due = done % self.every == 0 or done == loop.total
+        loop.wants_codes = trainer.is_global_zero and due
 
     def on_train_batch_end(
         self,

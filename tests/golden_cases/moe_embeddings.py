@@ -1,0 +1,42 @@
+"""Both ranking losses with their targets, and the block of routed experts."""
+
+import torch
+
+from counterpoint.encoders.experts import GatedFeedForward, RoutedExperts
+from counterpoint.objectives.multiple_negatives import mnr, mnr_plus, self_similarity_targets
+
+
+def run(case):
+    if "hidden" in case.inputs:
+        return {"y": routed(case)}
+    x, y, unit = case["batch1"], case["batch2"], case.params["normalize"]
+    one = mnr(x, y, normalize=unit)
+    both = mnr_plus(x, y, targets="self_similarity", normalize=unit)
+    rows, columns = self_similarity_targets(x, y, normalize=unit)
+    one_grads = torch.autograd.grad(one, [x, y])
+    both_grads = torch.autograd.grad(both, [x, y])
+    return {
+        "mnr_loss": one,
+        "mnr_grad_a": one_grads[0],
+        "mnr_grad_b": one_grads[1],
+        "mnr_plus_loss": both,
+        "mnr_plus_grad_a": both_grads[0],
+        "mnr_plus_grad_b": both_grads[1],
+        "targets_rows": rows,
+        "targets_cols": columns,
+    }
+
+
+def routed(case):
+    hidden, count = case["hidden"], case.params["num_experts"]
+    inner = case["expert0.Wo.weight"].shape[1]
+    block = RoutedExperts(GatedFeedForward(hidden.shape[-1], inner), count).double()
+    block.load_state_dict(
+        {
+            f"experts.{expert}.{layer}.{kind}": case[f"expert{expert}.{layer}.{kind}"].detach()
+            for expert in range(count)
+            for layer in ("Wi", "Wo")
+            for kind in ("weight", "bias")
+        }
+    )
+    return block(hidden, case["assignment"])

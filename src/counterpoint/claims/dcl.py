@@ -117,13 +117,13 @@ ENCODERS = {
     "discarded for the probe, as in the paper",
 }
 REVISIONS = (
-    "Before any counted run: batch normalisation taken out of the plain encoder, after one trial of "
-    "each loss with it on seed 100.",
+    "Before any counted run: batch normalisation taken out of the plain encoder, after one trial "
+    "of each loss with it on seed 100.",
     "After a first counted run (plain encoder, noise 0.1, the same ten seeds; accuracy at batch 8 "
     "already refuted): the encoder with a head added, as the paper has one.",
     "After a second: noise 0.3 added, because trials of six settings on seeds 100 to 102 differed "
-    "most in the strength of the views. No setting was removed and no rule changed; the added parts "
-    "are exploratory.",
+    "most in the strength of the views. No setting was removed and no rule changed; the added "
+    "parts are exploratory.",
 )
 DCL = "DCL: the positive is not in the denominator"
 NT_XENT = "NT-Xent: the positive is in the denominator; all else equal"

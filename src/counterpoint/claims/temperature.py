@@ -95,7 +95,8 @@ CLAIM = Claim(
         "identity_tolerance": TOLERANCE,
         "revisions": (
             "After a first counted run (same seeds, same verdicts): the hard loss, until then of "
-            "one view against the other, takes the pairs of NT-Xent, so that only the loss differs.",
+            "one view against the other, takes the pairs of NT-Xent, so that only the loss "
+            "differs.",
         ),
     },
     measure=measure,

@@ -48,7 +48,8 @@ class TextEncoder(Encoder):
 
     def save_folder(self, folder: Path) -> None:
         """Writes a folder that ``SentenceTransformer(folder)`` opens."""
-        self.pipeline.save(str(folder), create_model_card=False)
+        with _quiet():
+            self.pipeline.save(str(folder), create_model_card=False)
 
 
 def text_encoder(

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from typer.testing import CliRunner
 
 from counterpoint import catalog
 from counterpoint.apps.card import card, reference_methods
 from counterpoint.cli.app import app
+from counterpoint.data import builtin
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks" / "results"
 VERDICTS = {"holds": "✓ holds", "not shown": "? not shown", "refuted": "✗ refuted"}
+
+ROOMS = {
+    "objectives": "Losses: a function each, and a module with the same arguments.",
+    "pairs": "What belongs together, how strongly, and what is kept of earlier batches.",
+    "probes": "What a simple classifier makes of frozen embeddings.",
+    "geometry": "The shape of a space of embeddings.",
+    "curation": "Which samples and labels to believe.",
+    "encoders": "Networks by name, heads, momentum copies.",
+    "views": "Random views of a sample.",
+    "data": "Real data in one shape.",
+    "engine": "Similarity to loss without the N×N matrix.",
+}
 
 _cards: dict[str, dict[str, Any]] = {}
 
@@ -31,6 +47,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     for item in config.nav or []:
         if "Systems" in item:
             item["Systems"] = pages
+        if "Reference" in item:
+            item["Reference"] = [f"reference/{room}.md" for room in ROOMS]
     return config
 
 
@@ -39,6 +57,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "systems/index.md": _catalogue(),
         "claims.md": _claims(),
+        **{f"reference/{room}.md": _room(room, about) for room, about in ROOMS.items()},
         "benchmarks.md": _benchmarks(),
         "command-line.md": _command_line(),
         "decisions/index.md": _decisions(files),
@@ -47,6 +66,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **more: Any) -> str:
+    """Fills in the list of built-in data where a page asks for it."""
+    return markdown.replace("<!-- built-in data -->", "\n".join(_built_in()))
+
+
+def _built_in() -> Iterator[str]:
+    yield "| name | what | where from |"
+    yield "|---|---|---|"
+    for source in builtin():
+        yield f"| `{source.name}` | {source.summary} | {source.origin} |"
 
 
 def _catalogue() -> str:
@@ -101,6 +132,16 @@ def _documented(module: str) -> Iterator[str]:
     yield "      show_root_heading: false"
     yield "      show_root_toc_entry: false"
     yield "      inherited_members: false"
+
+
+def _room(room: str, about: str) -> str:
+    """Every public module of a room."""
+    package = importlib.import_module(f"counterpoint.{room}")
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    lines = [f"# {room.capitalize()}", "", about, ""]
+    for name in names:
+        lines += [f"## `{room}.{name}`", "", *_documented(f"{room}.{name}"), ""]
+    return "\n".join(lines)
 
 
 def _claim(claim: dict[str, Any]) -> Iterator[str]:

@@ -93,11 +93,14 @@ def digits_accuracy(probe: Any) -> float:
 
 
 @pytest.mark.parametrize("entry", with_status("function"), ids=lambda entry: entry.id)
-def test_function_means_formulas_with_goldens(entry: catalog.Entry) -> None:
+def test_function_means_proved_formulas(entry: catalog.Entry) -> None:
     kinds = {part["kind"] for part in card(entry.id)["parts"]}
     assert kinds & {"objective", "pair", "geometry", "probe", "curation"}
     assert "method" not in kinds, "there is a method: the row should say ready"
-    assert golden_cases(entry.id), "no golden case is mapped onto this code"
+    own_test = list((ROOT / "tests").glob(f"*/test_{entry.id.replace('-', '_')}.py"))
+    recorded = (SHARED / "goldens" / f"{entry.id}.json").is_file()
+    proofs = golden_cases(entry.id) if recorded else golden_cases(entry.id) + own_test
+    assert proofs, "neither a golden case nor a test of its own"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the goldens are not beside the checkout")

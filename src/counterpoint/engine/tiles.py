@@ -22,7 +22,7 @@ from counterpoint.engine.similarity import (
 )
 from counterpoint.engine.terms import Terms, fill_offsets, index_block
 
-TILE = 512
+TILE = 1024
 
 
 class Tiles:
@@ -40,7 +40,8 @@ class Tiles:
         self.symmetric = y is None
         self.y = x if y is None else y
         self.shifted = logit_bound(x, self.y, scale) > safe_range(x.dtype)
-        self.buffer, self.spare = x.new_empty(2, TILE * TILE)
+        size = min(TILE, len(x)) * min(TILE, len(self.y))
+        self.buffer, self.spare = x.new_empty(2, size)
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Tensor]]:
         for i0 in range(0, len(self.x), TILE):

@@ -24,6 +24,10 @@ Inputs = Literal[
     "scores",
     "logits",
     "features",
+    "views",
+    "queue",
+    "feature maps",
+    "prototypes",
 ]
 
 
@@ -37,7 +41,8 @@ class Objective:
         inputs: ``"two views"`` (z1, z2), ``"pairs"`` (anchors, candidates), ``"labels"``
             (z, labels), ``"pairs and similarity"`` (x, y, similarity), ``"description"``; or the
             numbers of another model: ``"log-probabilities"`` of sequences, ``"scores"`` of pairs,
-            class ``"logits"``, ``"features"`` beside those of a teacher.
+            class ``"logits"``, ``"features"`` beside those of a teacher; or ``"views"`` (z1, z2,
+            z3 ...), ``"queue"`` (queries, keys, queue), ``"feature maps"``, ``"prototypes"``.
         across_ranks: which negatives N processes see, and how they equal one.
         source: paper and equation.
         module: the class with the same arguments.

@@ -1,0 +1,32 @@
+"""Softmax and log-sum-exp of some of the entries of a row, defined where there are none."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def masked_softmax(logits: Tensor, kept: Tensor) -> Tensor:
+    """Softmax over the kept entries of the last dimension, 0 elsewhere; all 0 if none is kept.
+
+    Args:
+        logits: float ``(..., M)``.
+        kept: bool, broadcasts to ``(..., M)``.
+    """
+    low = torch.finfo(logits.dtype).min
+    return logits.masked_fill(~kept, low).softmax(-1).where(kept, 0.0)
+
+
+def log_sum_with_zero(logits: Tensor, kept: Tensor | None = None) -> Tensor:
+    """``log(1 + sum_j exp(x_j))``, the log-sum-exp over {0} and a set; 0 for the empty set.
+
+    Args:
+        logits: float ``(..., M)``.
+        kept: bool ``(..., M)``, the members of the set; None for all.
+
+    Returns:
+        ``(...)``, never below 0; its gradient has an L1 norm below 1.
+    """
+    if kept is not None:
+        logits = logits.masked_fill(~kept, -torch.inf)
+    return torch.cat([logits, torch.zeros_like(logits[..., :1])], -1).logsumexp(-1)

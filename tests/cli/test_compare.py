@@ -104,7 +104,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_so(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    assert f"interrupted; what was done (rows: 1) is kept in {out}" in said
+    assert f"interrupted; rows done: 1, kept in {out}" in said
     rows = json.loads((out / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["pixels"]
     assert (out / "report.html").is_file()

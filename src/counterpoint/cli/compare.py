@@ -82,7 +82,7 @@ def compare(
     if board.interrupted:
         done = len(board.results["rows"])
         terminal.err.print(
-            f"counterpoint: interrupted; what was done (rows: {done}) is kept in {board.directory}.",
+            f"counterpoint: interrupted; rows done: {done}, kept in {board.directory}.",
             markup=False,
             soft_wrap=True,
         )

@@ -46,8 +46,11 @@ docs: $(VENV)/.docs
 	@echo "The site is in site/."
 
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/objectives.py
-	$(BIN)/python benchmarks/training.py
+	@mkdir -p benchmarks/results build
+	$(BIN)/python benchmarks/objectives.py --json > build/objectives.json
+	$(BIN)/python benchmarks/training.py > build/training.txt
+	mv build/objectives.json build/training.txt benchmarks/results/
+	@cat benchmarks/results/objectives.json benchmarks/results/training.txt
 
 claims: $(VENV)/.app
 	for id in $(CLAIMS); do $(BIN)/counterpoint claim $$id --seeds $(SEEDS) --out claims/results || exit; done

@@ -180,27 +180,30 @@ def _claims() -> str:
 
 
 def _benchmarks() -> str:
-    results = sorted(BENCHMARKS.glob("*.json"))
+    results = sorted(path for path in BENCHMARKS.glob("*") if path.suffix in (".json", ".txt"))
     lines = ["# Benchmarks", "", "Every figure here was printed by a script under `benchmarks/`."]
     if not results:
         return "\n".join([*lines, "", "None was recorded yet: `make bench` does it."])
     for path in results:
-        lines += ["", f"## {path.stem.replace('_', ' ').capitalize()}", ""]
-        lines += _figures(json.loads(path.read_text(encoding="utf-8")))
+        lines += ["", f"## `benchmarks/{path.stem}.py`", ""]
+        text = path.read_text(encoding="utf-8")
+        lines += _figures(json.loads(text)) if path.suffix == ".json" else ["```text", text, "```"]
     return "\n".join(lines)
 
 
 def _figures(results: dict[str, Any]) -> Iterator[str]:
-    """Renders ``{"rows": [{column: value}]}``, with whatever else stands beside the rows."""
-    rows = results["rows"]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    yield f"| {' | '.join(columns)} |"
-    yield f"|{'---|' * len(columns)}"
-    for row in rows:
-        yield f"| {' | '.join(_figure(row.get(key)) for key in columns)} |"
-    for key, value in results.items():
-        if key != "rows":
-            yield f"\n{key}: {value}"
+    """Plain values in a line; ``{column: {row: value}}`` as a table."""
+    plain = {key: value for key, value in results.items() if not isinstance(value, dict)}
+    yield ", ".join(f"{key} {value}" for key, value in plain.items())
+    for title, columns in results.items():
+        if not isinstance(columns, dict):
+            continue
+        rows = dict.fromkeys(name for column in columns.values() for name in column)
+        yield f"\n| {title} | {' | '.join(columns)} |"
+        yield f"|---|{'---:|' * len(columns)}"
+        for name in rows:
+            cells = (_figure(column.get(name)) for column in columns.values())
+            yield f"| {name} | {' | '.join(cells)} |"
 
 
 def _figure(value: Any) -> str:

@@ -108,7 +108,14 @@ def ipo(
 ) -> Tensor:
     """IPO: ``(rho - 1/(2 beta))^2`` with the ``rho`` of `dpo`; it does not push past its target.
 
-    Arguments, return and errors as `dpo`.
+    Arguments as `dpo`.
+
+    Returns:
+        ``()``, or one value a row without reduction. An empty batch gives 0.
+
+    Raises:
+        DataError: shapes that differ, NaN or infinite values.
+        SettingError: a setting out of its range.
 
     Source: Azar et al., "A General Theoretical Paradigm to Understand Learning from Human
     Preferences", AISTATS 2024, Eq. 17.
@@ -150,6 +157,13 @@ def dpop(
             `preference_logic` reads: ``P(w)^2 P(rl) / (P(l) P(rw)^2)``.
         reduction: over pairs.
 
+    Returns:
+        ``()``, or one value a row without reduction. An empty batch gives 0.
+
+    Raises:
+        DataError: shapes that differ, NaN or infinite values.
+        SettingError: a setting out of its range.
+
     Source: Pal et al., "Smaug: Fixing Failure Modes of Preference Optimisation with DPO-Positive",
     2024, arXiv 2402.13228, Eq. 3.
     """
@@ -182,6 +196,13 @@ def cpo(
         nll_weight: adds ``-nll_weight log pi(w)``, the paper's behaviour-cloning term (there 1).
         reduction: over pairs.
 
+    Returns:
+        ``()``, or one value a row without reduction. An empty batch gives 0.
+
+    Raises:
+        DataError: shapes that differ, NaN or infinite values.
+        SettingError: a setting out of its range.
+
     Source: Xu et al., "Contrastive Preference Optimization", ICML 2024, Eq. 5.
     """
     _positive(beta=beta)
@@ -211,6 +232,13 @@ def slic(
         beta: margin, at least 0 (RRHF: 0).
         nll_weight: adds ``-nll_weight log pi(w)``.
         reduction: over pairs.
+
+    Returns:
+        ``()``, or one value a row without reduction. An empty batch gives 0.
+
+    Raises:
+        DataError: shapes that differ, NaN or infinite values.
+        SettingError: a setting out of its range.
 
     Source: Zhao et al., "SLiC-HF: Sequence Likelihood Calibration with Human Feedback", 2023,
     arXiv 2305.10425, Eq. 1; Yuan et al., "RRHF", NeurIPS 2023.
@@ -247,6 +275,13 @@ def orpo(
         nll_weight: adds ``-nll_weight log pi(w)``, as the paper's total loss does, whose lambda
             (0.1) then is ``1 / nll_weight``.
         reduction: over pairs.
+
+    Returns:
+        ``()``, or one value a row without reduction. An empty batch gives 0.
+
+    Raises:
+        DataError: shapes that differ, NaN or infinite values.
+        SettingError: a setting out of its range.
 
     Source: Hong et al., "ORPO: Monolithic Preference Optimization without Reference Model", EMNLP
     2024, Eqs. 6 and 7.
@@ -289,6 +324,13 @@ def simpo(
         form: logistic, as in the paper, or hinge, as its code offers.
         label_smoothing: in [0, 0.5].
         reduction: over pairs.
+
+    Returns:
+        ``()``, or one value a row without reduction. An empty batch gives 0.
+
+    Raises:
+        DataError: shapes that differ, NaN or infinite values.
+        SettingError: a setting out of its range.
 
     Source: Meng et al., "SimPO: Simple Preference Optimization with a Reference-Free Reward",
     NeurIPS 2024, Eq. 6.
@@ -334,6 +376,13 @@ def kto(
         desirable_weight: w_D.
         undesirable_weight: w_U.
         reduction: over answers.
+
+    Returns:
+        ``()``, or one value a row without reduction. An empty batch gives 0.
+
+    Raises:
+        DataError: shapes that differ, NaN or infinite values.
+        SettingError: a setting out of its range.
 
     Source: Ethayarajh et al., "KTO: Model Alignment as Prospect Theoretic Optimization", ICML 2024,
     Eqs. 7 and 8.

@@ -33,7 +33,7 @@ from counterpoint.training.history import History, load_history
 from counterpoint.views.randomness import sample_seeds
 
 DEFAULT_DATA = "glyphs"
-DEFAULT_STEPS = {"images": 300, "text": 60}
+DEFAULT_STEPS = {"images": 200, "text": 40}
 DEFAULT_BATCH = {"images": 256, "text": 64}
 ALIGNMENT_SAMPLES = 2_048
 CURVE_POINTS = 200
@@ -107,7 +107,7 @@ def compare(
         text, label, size, limit: of `counterpoint.data.load`.
         encoder: name of the encoder; the default of this kind of data if not given.
         epochs: passes over the training data.
-        steps: optimiser steps, instead of ``epochs``; 300 for images and 60 for text by default.
+        steps: optimiser steps, instead of ``epochs``; 200 for images and 40 for text by default.
         batch_size: samples a step; 256 for images and 64 for text by default, less for small data.
         seed: of data order, views and initial weights.
         out: folder of the run; ``runs/<time>-compare`` if not given.

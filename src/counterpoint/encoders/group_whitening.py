@@ -18,7 +18,7 @@ def group_whitening(
 ) -> Tensor:
     """Centres the rows and gives every group of channels the identity covariance (ZCA).
 
-    Channels are permuted, cut in groups of ``k = D / G``; each group ``X_g`` of centred rows becomes
+    Channels are permuted, cut in groups of ``k = D / G``; a group ``X_g`` of centred rows becomes
     ``X_g U (L + eps)^(-1/2) U'`` for its covariance ``U L U' = X_g' X_g / n``; the permutation is
     undone. k = 1 is standardisation of channels, k = D full whitening; the permutation matters only
     in between.

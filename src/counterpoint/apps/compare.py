@@ -6,7 +6,7 @@ import json
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -210,9 +210,7 @@ def _trained(
     entry: Entry, values: dict[str, Any], conditions: Conditions
 ) -> tuple[Embed, dict[str, Any]]:
     def relay(event: Progress) -> None:
-        conditions.report(
-            Progress(f"{event.stage} {entry.label}", event.done, event.total, event.note)
-        )
+        conditions.report(replace(event, stage=f"train {entry.label}"))
 
     folder = conditions.directory / entry.label
     model = fit(

@@ -30,3 +30,17 @@ def log_sum_with_zero(logits: Tensor, kept: Tensor | None = None) -> Tensor:
     if kept is not None:
         logits = logits.masked_fill(~kept, -torch.inf)
     return torch.cat([logits, torch.zeros_like(logits[..., :1])], -1).logsumexp(-1)
+
+
+def masked_log_sum(logits: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """``log sum_j exp(x_j)`` over the kept entries, and whether there are any.
+
+    Args:
+        logits: float ``(..., M)``.
+        kept: bool, broadcasts to ``(..., M)``.
+
+    Returns:
+        ``(...)`` float, finite also where nothing is kept, and ``(...)`` bool.
+    """
+    low = torch.finfo(logits.dtype).min
+    return logits.masked_fill(~kept, low).logsumexp(-1), kept.any(-1)

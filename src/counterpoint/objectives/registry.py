@@ -28,6 +28,7 @@ Inputs = Literal[
     "queue",
     "feature maps",
     "prototypes",
+    "pairs and gate",
 ]
 
 
@@ -42,7 +43,8 @@ class Objective:
             (z, labels), ``"pairs and similarity"`` (x, y, similarity), ``"description"``; or the
             numbers of another model: ``"log-probabilities"`` of sequences, ``"scores"`` of pairs,
             class ``"logits"``, ``"features"`` beside those of a teacher; or ``"views"`` (z1, z2,
-            z3 ...), ``"queue"`` (queries, keys, queue), ``"feature maps"``, ``"prototypes"``.
+            z3 ...), ``"queue"`` (queries, keys, queue), ``"feature maps"``, ``"prototypes"``,
+            ``"pairs and gate"`` of their classes.
         across_ranks: which negatives N processes see, and how they equal one.
         source: paper and equation.
         module: the class with the same arguments.

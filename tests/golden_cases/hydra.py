@@ -1,0 +1,59 @@
+"""Loss of given logits, the gated loss, the cosine of the paper, and the gate network."""
+
+import torch
+
+from counterpoint.encoders.pair_gate import PairGate
+from counterpoint.objectives.hydra import hydra, multi_positive
+
+
+def run(case):
+    if "logits" in case.inputs:
+        positive, excluded = case["pos_mask"].bool(), case["exclude_mask"].bool()
+        return {"loss": multi_positive(case["logits"], positive, excluded).mean()}
+    if "parameters" in case.inputs:
+        sizes = case.params
+        gate = PairGate(4, sizes["out_dim"], width=sizes["in_dim"], hidden=sizes["mlp_dim"])
+        given = {
+            name: torch.tensor(value["data"]).reshape(value["shape"])
+            for name, value in case.inputs["parameters"].items()
+        }
+        gate = gate.double()
+        gate.load_state_dict(given, strict=False)
+        return {"gate": gate(case["y"], case["y_partner"])}
+    if "gate_logits" in case.inputs:
+        params, gate = case.params, case["gate_logits"].sigmoid()
+        loss = hydra(
+            case["z"],
+            case["k"],
+            gate,
+            case["y"],
+            case["y_partner"],
+            params["temperature"],
+            repulsion=params["alpha"],
+        )
+        return {"loss": loss}
+    return {"cosine": cosines(case["z"], case["k"], case["gate"])}
+
+
+def cosines(z, keys, gate):
+    """Every cosine, read off the loss of two keys: ``softplus(l_n - l_p)`` of one positive."""
+    n = len(z)
+    found = torch.zeros(n, n, dtype=z.dtype)
+    orthogonal = torch.zeros(n, z.shape[1] + 1, dtype=z.dtype)
+    orthogonal[:, -1] = 1
+    wide = [torch.nn.functional.pad(x, (0, 1)) for x in (z, keys)]
+    open_ = torch.nn.functional.pad(gate, (0, 1), value=1.0)
+    for key in range(n):
+        for row in range(n):
+            loss = hydra(
+                wide[0][[row, row]],
+                torch.stack([wide[1][key], orthogonal[0]]),
+                open_[[row, row]],
+                torch.tensor([0, 1]),
+                torch.tensor([0, 0]),
+                1.0,
+                renormalise=True,
+                reduction="none",
+            )[0]
+            found[row, key] = -torch.log(torch.expm1(loss * (1 + 1e-6)))
+    return found

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from counterpoint import data, encoders, geometry, methods, objectives, pairs, probes, views
     from counterpoint.apps.fit import fit
     from counterpoint.apps.model import Model, load
+    from counterpoint.apps.reannotate import reannotate
+    from counterpoint.apps.reannotator import Reannotator, find_label_issues
     from counterpoint.report.comparison import Leaderboard, compare
 
 _MODULES = ("data", "encoders", "geometry", "methods", "objectives", "pairs", "probes", "views")
@@ -28,6 +30,9 @@ _NAMES = {
     "fit": "counterpoint.apps.fit",
     "Model": "counterpoint.apps.model",
     "load": "counterpoint.apps.model",
+    "Reannotator": "counterpoint.apps.reannotator",
+    "find_label_issues": "counterpoint.apps.reannotator",
+    "reannotate": "counterpoint.apps.reannotate",
     "Leaderboard": "counterpoint.report.comparison",
     "compare": "counterpoint.report.comparison",
 }
@@ -38,11 +43,13 @@ __all__ = [
     "Leaderboard",
     "MissingExtraError",
     "Model",
+    "Reannotator",
     "SettingError",
     "__version__",
     "compare",
     "data",
     "encoders",
+    "find_label_issues",
     "fit",
     "geometry",
     "load",
@@ -50,6 +57,7 @@ __all__ = [
     "objectives",
     "pairs",
     "probes",
+    "reannotate",
     "views",
 ]
 

@@ -17,6 +17,7 @@ from counterpoint.cli.guard import guarded, state
 from counterpoint.cli.inspect import inspect
 from counterpoint.cli.list import list_systems
 from counterpoint.cli.probe import probe
+from counterpoint.cli.reannotate import reannotate
 from counterpoint.cli.show import show
 from counterpoint.cli.terminal import out
 
@@ -53,7 +54,7 @@ def _before(
 
 def _add(verb: Callable[..., None], examples: str, name: str | None = None) -> None:
     lines = [f"- `counterpoint {line}`" for line in examples.splitlines()]
-    app.command(name, epilog="\n".join(["Examples:", "", *lines]))(guarded(verb))
+    app.command(name or verb.__name__, epilog="\n".join(["Examples:", "", *lines]))(guarded(verb))
 
 
 _add(list_systems, "list\nlist '*cse'\nlist --kind loss --modality text\nlist --json", "list")
@@ -79,5 +80,12 @@ _add(
 )
 _add(probe, "probe runs/my-run/model --data digits")
 _add(inspect, "inspect runs/my-run/model --data digits --out space.html")
+_add(
+    reannotate,
+    "reannotate\n"
+    "reannotate reviews.csv --text body --label stars\n"
+    "reannotate photos/ --encoder resnet18 --policy drop\n"
+    "reannotate runs/my-run/embeddings.npz --json",
+)
 _add(claim, "claim dcl\nclaim temperature --seeds 5 --json")
 _add(doctor, "doctor\ndoctor --json")

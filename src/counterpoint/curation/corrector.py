@@ -80,7 +80,7 @@ class Corrector:
             on_progress: told how far it is.
         """
         generator = torch.Generator().manual_seed(seed)
-        folds, rows, classes = targets.shape
+        folds, _, classes = targets.shape
         learn = [torch.from_numpy(np.flatnonzero(fold != held)) for held in range(folds)]
         count = min(len(part) for part in learn)
         batch = min(self.batch, count)
@@ -192,7 +192,8 @@ class Networks(nn.Module):
         x = torch.from_numpy(z).float() * z.shape[1] ** 0.5
         h = (x @ self.inward[at] + self.inward_bias[at]).relu()
         logits = h @ self.outward[at] + self.outward_bias[at]
-        return logits.double().softmax(-1).numpy()
+        probabilities: Floats = logits.double().softmax(-1).numpy()
+        return probabilities
 
 
 def stratified_folds(labels: Ints, folds: int, seed: int = 0) -> Ints:

@@ -20,9 +20,11 @@ from counterpoint.curation.credibility import (
 )
 from counterpoint.curation.duplicates import Conflict, conflicts
 from counterpoint.curation.soft_labels import bandwidth, kernel_density, soft_targets
+from counterpoint.curation.threads import one_thread
 from counterpoint.curation.wrong_labels import flag, log_margins, noise_share, probability_wrong
 from counterpoint.errors import DataError, SettingError
 from counterpoint.probes.inputs import Floats, Ints, class_labels, features
+from counterpoint.probes.neighbours import neighbours
 from counterpoint.progress import OnProgress, Progress
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -51,7 +53,7 @@ class Judge:
     temperature: float = 0.1
     votes: bool = True
     network: bool = True
-    soft: bool = True
+    soft: bool = False
     corrector: Corrector = field(default_factory=Corrector)
     folds: int = 5
     smallest: int = 10
@@ -168,16 +170,12 @@ class Judge:
         targets = np.broadcast_to(said, (folds, *said.shape))
         if self.soft:
             targets = np.stack([self._softened(near, said, fold == held) for held in range(folds)])
-        networks = self.corrector.fit(
-            z,
-            targets,
-            fold,
-            given,
-            credibility(votes, given),
-            seed=self.seed,
-            on_progress=on_progress,
-        )
-        return networks, networks.held_out(z, fold)
+        trust = credibility(votes, given)
+        with one_thread():
+            networks = self.corrector.fit(
+                z, targets, fold, given, trust, seed=self.seed, on_progress=on_progress
+            )
+            return networks, networks.held_out(z, fold)
 
     def _softened(self, near: Neighbours, said: Floats, held: Flags) -> Floats:
         """Soft targets that no label of the held-out rows has touched."""
@@ -230,7 +228,8 @@ class Judgement:
     @property
     def best(self) -> Ints:
         """The most probable label of every row, flagged or not."""
-        return self.probabilities.argmax(axis=1)
+        label: Ints = self.probabilities.argmax(axis=1)
+        return label
 
     @property
     def suggested(self) -> Ints:
@@ -262,8 +261,6 @@ class Judgement:
 
     def predict(self, embeddings: Any) -> Floats:
         """Calibrated class probabilities ``(M, C)`` of new rows ``(M, D)``."""
-        from counterpoint.probes.neighbours import neighbours
-
         z = centred(embeddings, self._mean)
         parts = []
         if self._judge.votes:

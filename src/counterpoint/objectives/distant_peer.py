@@ -103,7 +103,7 @@ def _chosen(
     """Rows of the anchors and of their chosen peers, one entry a pair."""
     unit = nn.functional.normalize(base.float(), dim=1)
     anchors, chosen = [], []
-    for label in labels[trusted].unique():
+    for label in torch.unique(labels[trusted]):
         rows = (trusted & (labels == label)).nonzero()[:, 0]
         if len(rows) < 2:
             continue

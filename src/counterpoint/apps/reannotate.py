@@ -1,0 +1,505 @@
+"""Finds the wrong labels of a corpus, and proposes the right ones."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from counterpoint._version import __version__
+from counterpoint.apps.label_proof import prove
+from counterpoint.apps.reasons import reasons
+from counterpoint.apps.representations import represent_images, represent_texts
+from counterpoint.apps.thumbnails import thumbnail
+from counterpoint.curation.corrector import Corrector
+from counterpoint.curation.duplicates import near_pairs, same_content
+from counterpoint.curation.judge import Judge, Judgement
+from counterpoint.curation.noise import Noise, plant
+from counterpoint.data.classes import number_classes
+from counterpoint.data.corpus import Corpus, relabelled
+from counterpoint.errors import DataError, SettingError, require, unknown_name
+from counterpoint.probes.inputs import Ints
+from counterpoint.progress import OnProgress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Policy = Literal["gated", "all", "drop"]
+COLUMNS = (
+    "row",
+    "label",
+    "credibility",
+    "flagged",
+    "suggested_label",
+    "confidence",
+    "neighbours",
+    "reason",
+)
+SHOWN_NEIGHBOURS = 5
+LEAST_CONFIDENCE = 0.5
+MOST_SHOWN = 200
+LONGEST_TEXT = 400
+BLIND_SPOT = (
+    "Neighbours see labels that differ from those of similar rows. A mistake that a whole region "
+    "or class shares (a wrong guideline, two classes swapped throughout) is consistent and cannot "
+    "be seen this way."
+)
+
+
+def reannotate(
+    inputs: Any,
+    labels: Any,
+    *,
+    encoder: str | None = None,
+    judge: Judge | None = None,
+    on_progress: OnProgress | None = None,
+) -> pd.DataFrame:
+    """Judges the label of every row, and suggests another where it is probably wrong.
+
+    Args:
+        inputs: N texts, N images ``(C, H, W)``, or embeddings ``(N, D)``.
+        labels: N labels of any type; missing ones (None, NaN, blank) are not judged.
+        encoder: what embeds texts or images; see `represent_texts` and `represent_images`.
+        judge: settings.
+        on_progress: told how far it is.
+
+    Returns:
+        One row an input, in order: ``row``, ``label``, ``credibility`` (probability that the label
+        is right), ``flagged``, ``suggested_label`` (the given one unless flagged),
+        ``confidence`` (probability that the suggested label is right), ``neighbours`` (rows of the
+        nearest 5), ``reason``.
+
+    Raises:
+        DataError: inputs or labels that do not fit, or too few of them.
+    """
+    pandas = require("pandas", "data")
+    if len(inputs) != len(labels):
+        raise DataError(f"{len(inputs)} inputs and {len(labels)} labels; one label an input.")
+    given = list(labels)
+    classes, numbers = number_classes(given)
+    items = list(inputs)
+    y = numbers.numpy()
+    usable = (y >= 0) & np.array([_full(item) for item in items], dtype=bool)
+    if len(classes) < 2:
+        raise DataError("labels hold fewer than two classes; there is nothing to compare.")
+    rows = np.flatnonzero(usable)
+    z = _represented([items[row] for row in rows], encoder, on_progress)
+    group = same_content([items[row] for row in rows])
+    judgement = (judge or Judge()).judge(z, y[rows], group, on_progress)
+    value = {int(n): v for n, v in zip(y[::-1], reversed(given), strict=True) if n >= 0}
+    table = _table(judgement, rows, len(items), classes)
+    table["label"] = given
+    table["suggested_label"] = [
+        own if number is None else value[number]
+        for own, number in zip(given, table["suggested_label"], strict=True)
+    ]
+    frame: pd.DataFrame = pandas.DataFrame(table)
+    return frame
+
+
+def reannotate_corpus(
+    corpus: Corpus,
+    out: str | Path | None = None,
+    *,
+    encoder: str | None = None,
+    judge: Judge | None = None,
+    policy: Policy = "gated",
+    noise: float = 0.0,
+    kind: Noise = "confusable",
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Judges a corpus, and writes what was found into a folder; the corpus stays as it is.
+
+    Writes ``credibility.parquet`` (the columns of `reannotate`), ``corrections.csv`` (the flagged
+    rows, worst first), ``denoised.parquet`` (the owner's columns, corrected by ``policy``),
+    and ``config.yaml``; each file whole or not at all.
+
+    Args:
+        corpus: see `counterpoint.data.corpus.read_corpus`.
+        out: folder to write to; None writes nothing.
+        encoder: what embeds; None for the default of the kind of data.
+        judge: settings.
+        policy: ``"gated"`` changes flagged labels whose suggestion is right with a probability of
+            at least 0.5; ``"all"`` gives every row its most probable label; ``"drop"`` leaves out
+            flagged rows. Rows of test splits, and of classes too small to judge, stay as they are.
+        noise: share of labels to change first, for a demonstration; the given ones become the
+            truth.
+        kind: kind of that noise.
+        force: change rows of test splits as well.
+        on_progress: told how far it is.
+
+    Returns:
+        Plain JSON values; ``proof`` only where the corpus carries the truth.
+
+    Raises:
+        DataError: nothing can be judged.
+        SettingError: a setting out of range, or a folder that cannot be written.
+    """
+    if policy not in get_args(Policy):
+        raise unknown_name("policy", policy, get_args(Policy))
+    folder = _writable(out) if out is not None else None
+    judge = judge or Judge()
+    start = time.monotonic()
+    rows = np.flatnonzero(corpus.usable)
+    items = [corpus.items[row] for row in rows.tolist()]
+    z = _represented(items, encoder, on_progress, corpus.kind)
+    embedded = time.monotonic()
+    if noise:
+        corpus = _with_noise(corpus, rows, z, noise, kind, judge.seed)
+    y = corpus.labels[rows]
+    judgement = judge.judge(z, y, same_content(items), on_progress)
+    judged = time.monotonic()
+    fixed = ~corpus.held[rows] | force
+    corrected, kept = _applied(judgement, policy, fixed)
+    result = _described(corpus, judgement, rows, policy, corrected, kept)
+    result["seconds"] = {"embed": embedded - start, "judge": judged - embedded}
+    result["encoder"] = encoder or _default_encoder(corpus)
+    if noise:
+        result["planted"] = {"share": noise, "kind": kind, "seed": judge.seed}
+    if corpus.truth is not None:
+        truth = corpus.truth[rows]
+        known = truth >= 0
+        if known.all():
+            gated, _ = _applied(judgement, "gated", fixed)
+            _, left = _applied(judgement, "drop", fixed)
+            result["proof"] = prove(judgement, truth, z, gated, left, on_progress)
+        else:
+            result["notes"].append(
+                f"The truth is missing in {int((~known).sum())} rows, so nothing was proven."
+            )
+    result["settings"] = {**asdict(judge), "policy": policy}
+    if folder is not None:
+        result["files"] = _written(folder, corpus, judgement, rows, corrected, kept, result)
+    return result
+
+
+def judge_from(settings: Mapping[str, Any]) -> Judge:
+    """A `Judge` from flat names: its own settings and those of its `Corrector`.
+
+    Raises:
+        SettingError: an unknown name, or a value of the wrong type or range.
+    """
+    own, inner = Judge.__dataclass_fields__, Corrector.__dataclass_fields__
+    for name, value in settings.items():
+        known = {**own, **inner}
+        if name not in known or name == "corrector":
+            raise unknown_name("setting", name, {*own, *inner} - {"corrector"})
+        wanted = type(known[name].default)
+        right = isinstance(value, (int, float) if wanted is float else wanted)
+        if not right or (isinstance(value, bool) and wanted is not bool):
+            raise SettingError(f"{name} must be of type {wanted.__name__}; got {value!r}.")
+    corrector = Corrector(**{name: value for name, value in settings.items() if name in inner})
+    outer = {name: value for name, value in settings.items() if name in own}
+    return Judge(**outer, corrector=corrector)
+
+
+def _full(item: Any) -> bool:
+    return item is not None and (not isinstance(item, str) or bool(item.strip()))
+
+
+def _default_encoder(corpus: Corpus) -> str:
+    return {"text": "minilm", "images": "pixels", "embeddings": "given embeddings"}[corpus.kind]
+
+
+def _represented(
+    items: Sequence[Any],
+    encoder: str | None,
+    on_progress: OnProgress | None,
+    kind: str | None = None,
+) -> NDArray[Any]:
+    if not items:
+        raise DataError("No row has both content and a label; there is nothing to judge.")
+    if isinstance(items[0], str):
+        odd = next((row for row, item in enumerate(items) if not isinstance(item, str)), None)
+        if odd is not None:
+            raise DataError(f"Input {odd} is {type(items[odd]).__name__}, not a text.")
+        return represent_texts(items, encoder, on_progress=on_progress)
+    if kind == "images" or (kind is None and np.ndim(items[0]) == 3):
+        return represent_images(items, encoder, on_progress=on_progress)
+    try:
+        return np.asarray(items, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            "inputs must be texts, images (C, H, W) or embeddings of one length (N, D)."
+        ) from error
+
+
+def _with_noise(corpus: Corpus, rows: Ints, z: Any, share: float, kind: Noise, seed: int) -> Corpus:
+    labels = corpus.labels.copy()
+    labels[rows] = plant(corpus.labels[rows], share, kind, embeddings=z, seed=seed)
+    return corpus.with_labels(labels, corpus.labels)
+
+
+def _applied(judgement: Judgement, policy: Policy, free: Any) -> tuple[Ints, NDArray[np.bool_]]:
+    """Labels after a policy, and which rows it keeps."""
+    y = judgement.labels
+    twin = judgement.twins.conflicting
+    free = free & ~judgement.undecidable & (~judgement.rare | twin)
+    kept = np.ones(len(y), dtype=bool)
+    if policy == "drop":
+        return y, ~(free & judgement.flagged)
+    if policy == "all":
+        return np.where(free, np.where(twin, judgement.standing, judgement.best), y), kept
+    sure = (judgement.confidence >= LEAST_CONFIDENCE) | twin
+    return np.where(free & judgement.flagged & sure, judgement.suggested, y), kept
+
+
+def _table(
+    judgement: Judgement, rows: Ints, count: int, classes: Sequence[str]
+) -> dict[str, list[Any]]:
+    """The columns of the result; labels as class numbers, None where nothing was judged."""
+    first = np.full(int(judgement.group.max()) + 1, count)
+    np.minimum.at(first, judgement.group, rows)
+    near = first[judgement.near.index[:, :SHOWN_NEIGHBOURS]]
+    table: dict[str, list[Any]] = {
+        "row": list(range(count)),
+        "label": [None] * count,
+        "credibility": [1 - judgement.noise_share] * count,
+        "flagged": [False] * count,
+        "suggested_label": [None] * count,
+        "confidence": [1 - judgement.noise_share] * count,
+        "neighbours": [[] for _ in range(count)],
+        "reason": ["not judged: content or label is missing"] * count,
+    }
+    columns = {
+        "label": judgement.labels,
+        "credibility": judgement.credibility,
+        "flagged": judgement.flagged,
+        "suggested_label": judgement.suggested,
+        "confidence": judgement.confidence,
+        "neighbours": near[judgement.group],
+    }
+    for name, values in columns.items():
+        for row, value in zip(rows.tolist(), values.tolist(), strict=True):
+            table[name][row] = value
+    for row, reason in zip(rows.tolist(), reasons(judgement, classes), strict=True):
+        table["reason"][row] = reason
+    return table
+
+
+def _described(
+    corpus: Corpus,
+    judgement: Judgement,
+    rows: Ints,
+    policy: Policy,
+    corrected: Ints,
+    kept: NDArray[np.bool_],
+) -> dict[str, Any]:
+    y, classes = judgement.labels, corpus.classes
+    notes = [BLIND_SPOT]
+    if corpus.kind == "images":
+        notes.append("Unless --encoder is given, images are compared by their pixels.")
+    held = int(corpus.held.sum())
+    if held:
+        notes.append(f"{held} rows are of a test split and were not changed.")
+    return {
+        "version": __version__,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "data": {
+            "name": corpus.name,
+            "kind": corpus.kind,
+            "rows": len(corpus),
+            "judged": len(rows),
+            "classes": len(np.unique(y)),
+            "problems": [{"where": p.where, "what": p.what} for p in corpus.problems],
+        },
+        "noise_share": judgement.noise_share,
+        "flagged": int(judgement.flagged.sum()),
+        "policy": policy,
+        "changed": int((corrected != y).sum()),
+        "dropped": int((~kept).sum()),
+        "agreement": float((judgement.best == y).mean()),
+        "classes": _by_class(judgement, classes),
+        "confusions": _confusions(judgement, classes),
+        "duplicates": _duplicates(corpus, judgement, rows),
+        "near_duplicates": _near_duplicates(corpus, judgement, rows),
+        "worst": _worst(corpus, judgement, rows),
+        "histogram": np.histogram(judgement.credibility, bins=20, range=(0, 1))[0].tolist(),
+        "notes": notes,
+    }
+
+
+def _by_class(judgement: Judgement, classes: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    for label in np.unique(judgement.labels).tolist():
+        own = judgement.labels == label
+        rows.append(
+            {
+                "class": classes[label],
+                "rows": int(own.sum()),
+                "flagged": int(judgement.flagged[own].sum()),
+                "expected_wrong": float((1 - judgement.credibility[own]).sum()),
+                "protected": bool(judgement.rare[own].any()),
+            }
+        )
+    return rows
+
+
+def _confusions(judgement: Judgement, classes: Sequence[str]) -> list[dict[str, Any]]:
+    given = judgement.labels[judgement.flagged]
+    suggested = judgement.suggested[judgement.flagged]
+    if not len(given):
+        return []
+    pairs, count = np.unique(np.stack([given, suggested], 1), axis=0, return_counts=True)
+    order = np.argsort(-count, kind="stable")[:MOST_SHOWN]
+    return [
+        {
+            "label": classes[pairs[at, 0]],
+            "suggested_label": classes[pairs[at, 1]],
+            "count": int(count[at]),
+        }
+        for at in order
+    ]
+
+
+def _duplicates(corpus: Corpus, judgement: Judgement, rows: Ints) -> dict[str, Any]:
+    """Contents that carry several labels."""
+    mixed = judgement.twins.conflicting
+    found = []
+    for group in np.unique(judgement.group[mixed])[:MOST_SHOWN].tolist():
+        members = np.flatnonzero(judgement.group == group)
+        labels, count = np.unique(judgement.labels[members], return_counts=True)
+        found.append(
+            {
+                "rows": rows[members].tolist(),
+                "labels": {corpus.classes[n]: int(c) for n, c in zip(labels, count, strict=True)},
+                **_shown(corpus, int(rows[members[0]])),
+            }
+        )
+    size = np.bincount(judgement.group)
+    return {
+        "repeated": int((size > 1).sum()),
+        "rows": int(size[size > 1].sum()),
+        "conflicting": len(np.unique(judgement.group[mixed])),
+        "groups": found,
+    }
+
+
+def _near_duplicates(corpus: Corpus, judgement: Judgement, rows: Ints) -> list[dict[str, Any]]:
+    first = np.unique(judgement.group, return_index=True)[1]
+    found = []
+    for i, j, cosine in near_pairs(judgement.near.similarity, judgement.near.index):
+        a, b = first[i], first[j]
+        if judgement.labels[a] != judgement.labels[b]:
+            both = [int(rows[a]), int(rows[b])]
+            found.append(
+                {
+                    "rows": both,
+                    "cosine": cosine,
+                    "labels": [corpus.classes[judgement.labels[n]] for n in (a, b)],
+                    "items": [_shown(corpus, row) for row in both],
+                }
+            )
+    return found
+
+
+def _worst(corpus: Corpus, judgement: Judgement, rows: Ints) -> list[dict[str, Any]]:
+    found = []
+    said = reasons(judgement, corpus.classes)
+    for at in _worst_first(judgement)[:MOST_SHOWN].tolist():
+        found.append(
+            {
+                "row": int(rows[at]),
+                "label": corpus.classes[judgement.labels[at]],
+                "suggested_label": corpus.classes[judgement.suggested[at]],
+                "credibility": float(judgement.credibility[at]),
+                "confidence": float(judgement.confidence[at]),
+                "reason": said[at],
+                **_shown(corpus, int(rows[at])),
+            }
+        )
+    return found
+
+
+def _worst_first(judgement: Judgement) -> Ints:
+    flagged = np.flatnonzero(judgement.flagged)
+    order = np.lexsort((judgement.margin[flagged], judgement.credibility[flagged]))
+    worst: Ints = flagged[order]
+    return worst
+
+
+def _shown(corpus: Corpus, row: int) -> dict[str, str]:
+    """What a person needs to see of a row."""
+    item = corpus.items[row]
+    shown = {"name": str(corpus.names[row])}
+    if isinstance(item, str):
+        shown["text"] = item[:LONGEST_TEXT]
+    elif corpus.kind == "images":
+        shown["picture"] = thumbnail(item)
+    return shown
+
+
+def _writable(out: str | Path) -> Path:
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingError(f"Cannot write to {folder}: {error.strerror or error}.") from error
+    return folder
+
+
+def _written(
+    folder: Path,
+    corpus: Corpus,
+    judgement: Judgement,
+    rows: Ints,
+    corrected: Ints,
+    kept: NDArray[np.bool_],
+    result: dict[str, Any],
+) -> dict[str, str]:
+    arrow = require("pyarrow", "data")
+    parquet = require("pyarrow.parquet", "data")
+    csv = require("pyarrow.csv", "data")
+    table = _table(judgement, rows, len(corpus), corpus.classes)
+    named = [None if n < 0 else corpus.classes[n] for n in corpus.labels.tolist()]
+    table["suggested_label"] = [
+        own if n is None else corpus.classes[n]
+        for own, n in zip(named, table["suggested_label"], strict=True)
+    ]
+    table["label"] = named
+    credibility = arrow.table({name: table[name] for name in COLUMNS})
+    labels = corpus.labels.copy()
+    labels[rows] = corrected
+    every = np.ones(len(corpus), dtype=bool)
+    every[rows] = kept
+    at = corpus.table.column_names.index(corpus.label)
+    denoised = corpus.table.set_column(at, corpus.label, relabelled(corpus, labels))
+    settings = {"data": corpus.name, "encoder": result["encoder"], **result["settings"]}
+    worst = credibility.take(arrow.array(rows[_worst_first(judgement)]))
+    near = [" ".join(map(str, value)) for value in worst["neighbours"].to_pylist()]
+    worst = worst.set_column(COLUMNS.index("neighbours"), "neighbours", arrow.array(near))
+    if corpus.kind != "embeddings":
+        worst = worst.append_column(corpus.content, corpus.table[corpus.content].take(worst["row"]))
+    writers: dict[str, Callable[[Any], None]] = {
+        "credibility.parquet": lambda file: parquet.write_table(credibility, file),
+        "corrections.csv": lambda file: csv.write_csv(worst, file),
+        "denoised.parquet": lambda file: parquet.write_table(denoised.filter(every), file),
+        "config.yaml": lambda file: file.write(yaml.safe_dump(settings, sort_keys=False).encode()),
+    }
+    for name, write in writers.items():
+        _whole(folder / name, write)
+    return {name: str(folder / name) for name in writers}
+
+
+def _whole(file: Path, write: Callable[[Any], None]) -> None:
+    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            write(stream)
+        Path(draft).chmod(0o644)
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

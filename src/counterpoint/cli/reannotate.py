@@ -1,0 +1,158 @@
+"""``counterpoint reannotate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from counterpoint.cli import terminal
+from counterpoint.cli.options import (
+    AsJson,
+    Config,
+    LabelColumn,
+    Sets,
+    TextColumn,
+    run_folder,
+    settings,
+)
+from counterpoint.cli.watch import watching
+
+DEMONSTRATION = "docstrings"
+PLANTED = 0.1
+SHOWN = 10
+MEASURES = (
+    ("auroc", "AUROC"),
+    ("average_precision", "average precision"),
+    ("f1", "F1"),
+    ("accuracy", "rightly corrected"),
+)
+
+
+def reannotate(
+    context: typer.Context,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            help="A CSV, JSONL or Parquet table, .npz with embeddings and labels, an image "
+            "folder, hf:NAME, or a built-in name. Without it: docstrings, a tenth of the labels "
+            "made wrong, to show how it works and how well.",
+        ),
+    ] = None,
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    image: Annotated[
+        str | None, typer.Option(help="Column of picture files.", metavar="COLUMN")
+    ] = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(help="Column of true labels: measure how well it did.", metavar="COLUMN"),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Column that marks test rows, which stay as they are.", metavar="COLUMN"),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="A text or timm encoder, or the folder of a model.")
+    ] = None,
+    policy: Annotated[str, typer.Option(help="gated, all or drop.")] = "gated",
+    noise: Annotated[
+        float | None, typer.Option(help="Make this share of labels wrong first.", min=0, max=0.9)
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="Of that noise: confusable, uniform, annotator or instance.")
+    ] = "confusable",
+    force: Annotated[bool, typer.Option("--force", help="Change test rows as well.")] = False,
+    limit: Annotated[int | None, typer.Option(help="At most this many rows.", min=2)] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
+    sets: Sets = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the wrong labels of a corpus, and propose the right ones."""
+    from counterpoint.apps.reannotate import judge_from, reannotate_corpus
+    from counterpoint.data.corpus import read_corpus
+    from counterpoint.report.reannotate import reannotate_page
+
+    judge = judge_from(settings(context, sets, {}))
+    if noise is None:
+        noise = PLANTED if source is None else 0.0
+    folder = out or run_folder("reannotate")
+    with watching() as on_progress:
+        corpus = read_corpus(
+            source or DEMONSTRATION,
+            text=text,
+            label=label,
+            image=image,
+            truth=truth,
+            split=split,
+            limit=limit,
+        )
+        found = reannotate_corpus(
+            corpus,
+            folder,
+            encoder=encoder,
+            judge=judge,
+            policy=policy,  # type: ignore[arg-type]
+            noise=noise,
+            kind=kind,  # type: ignore[arg-type]
+            force=force,
+            on_progress=on_progress,
+        )
+    page = folder / "report.html"
+    reannotate_page(found, page)
+    found["files"]["report.html"] = str(page)
+    if as_json:
+        terminal.print_json(found)
+    else:
+        _draw(found, folder)
+
+
+def _draw(found: Mapping[str, Any], folder: Path) -> None:
+    data = found["data"]
+    if "planted" in found:
+        terminal.err.print(
+            f"{found['planted']['share']:.0%} of the labels of {data['name']} were made wrong "
+            f"({found['planted']['kind']}), to see how many are found.",
+            soft_wrap=True,
+        )
+    for problem in data["problems"][:SHOWN]:
+        terminal.err.print(f"{problem['where']}: {problem['what']}", markup=False, soft_wrap=True)
+    if len(data["problems"]) > SHOWN:
+        terminal.err.print(f"and {len(data['problems']) - SHOWN} more problems; see report.html")
+    worst = found["worst"][:SHOWN]
+    if worst:
+        columns = ["row", "credibility", "label", "suggested", "content"]
+        rows = [
+            [
+                entry["row"],
+                entry["credibility"],
+                entry["label"],
+                entry["suggested_label"],
+                _short(entry.get("text") or entry["name"]),
+            ]
+            for entry in worst
+        ]
+        terminal.out.print(terminal.table(columns, rows, whole=("row",)))
+    terminal.out.print(
+        f"{found['flagged']} of {data['judged']} labels look wrong (about "
+        f"{found['noise_share']:.0%} are, by estimate); {found['changed']} changed, "
+        f"{found['dropped']} dropped.",
+        soft_wrap=True,
+    )
+    methods = found.get("proof", {}).get("methods")
+    if methods:
+        rows = [[name, *(values[key] for key, _ in MEASURES)] for name, values in methods.items()]
+        terminal.out.print(terminal.table(["", *(title for _, title in MEASURES)], rows))
+    if found.get("proof", {}).get("note"):
+        terminal.err.print(found["proof"]["note"], markup=False, soft_wrap=True)
+    terminal.err.print(found["notes"][0], markup=False, soft_wrap=True, style="dim")
+    terminal.out.print(f"{folder}/report.html", markup=False, soft_wrap=True)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:59] + "…"

@@ -8,7 +8,8 @@ PYTHON ?=
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.14 python
 ARGS ?=
 PIP_ARGS ?=
-GOLDENS ?= $(wildcard tests/goldens/*.json)
+MAPPED := $(subst _,-,$(filter-out _%,$(notdir $(basename $(wildcard tests/golden_cases/*.py)))))
+GOLDENS ?= $(wildcard $(MAPPED:%=../shared/goldens/%.json))
 SEEDS ?= 3
 
 BIN := $(VENV)/bin

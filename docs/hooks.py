@@ -212,9 +212,9 @@ def _figure(value: Any) -> str:
 
 def _command_line() -> str:
     lines = ["# Command line", ""]
-    verbs = [command.name for command in app.registered_commands]
-    for args in [[], *([name] for name in verbs if name)]:
-        shown = CliRunner().invoke(app, [*args, "--help"], env={"COLUMNS": "90", "TERM": "dumb"})
+    verbs = [[str(command.name)] for command in app.registered_commands]
+    for args in [[], *verbs]:
+        shown = CliRunner().invoke(app, [*args, "--help"], env={"COLUMNS": "76", "TERM": "dumb"})
         lines += [
             f"## counterpoint {' '.join(args)}".rstrip(),
             "",
@@ -223,7 +223,7 @@ def _command_line() -> str:
             "```",
             "",
         ]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines())
 
 
 def _decisions(files: Files) -> str:

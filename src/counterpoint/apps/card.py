@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import counterpoint
 from counterpoint import catalog, methods
 from counterpoint.apps import docstrings
 from counterpoint.errors import unknown_name
@@ -132,15 +133,21 @@ def _use(row: Mapping[str, Any], parts: list[dict[str, Any]]) -> dict[str, list[
     """How each part is used from a shell and from Python."""
     shell, python = [], []
     for part in parts:
-        call = f"{part['name']}()" if part["class"] else f"{part['name']}(...)"
         if part["kind"] == "method":
             data = "digits" if "images" in methods.find(row["id"]).modalities else "docstrings"
             shell += [f"counterpoint fit {row['id']} --data {data}"]
             python += [f'model = cp.fit("{row["id"]}", data="{data}")']
-        elif part["kind"] == "objective":
-            python += [f"cp.objectives.functional.{call}"]
         else:
-            python += [f"cp.{part['module'].split('.')[1]}.{call}"]
+            python += [_python(part)]
     if claims(row["id"]):
         shell += [f"counterpoint claim {row['id']} --seeds 3"]
     return {"shell": shell, "python": python}
+
+
+def _python(part: Mapping[str, Any]) -> str:
+    """The shortest public way to a class or function."""
+    room = part["module"].split(".")[1]
+    short = "objectives.functional" if room == "objectives" else room
+    if room in counterpoint.__all__ and hasattr(_load(short), part["name"]):
+        return f"cp.{short}.{part['name']}"
+    return f"from {part['module']} import {part['name']}"

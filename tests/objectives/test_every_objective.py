@@ -184,6 +184,17 @@ def test_autocast_changes_nothing(example):
     torch.testing.assert_close(torch.autograd.grad(found, leaves), grads, rtol=0, atol=0)
 
 
+@each_call
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_retained_graph_gives_the_same_gradients_again(example, normalize):
+    leaves = [x.detach().requires_grad_() for x in example.embeddings]
+    loss = example(*leaves, normalize=normalize)
+    once = torch.autograd.grad(loss, leaves, retain_graph=True)
+    for _ in range(3):
+        loss.backward(retain_graph=True)
+    torch.testing.assert_close([x.grad for x in leaves], [3 * grad for grad in once])
+
+
 class Kept:
     """Stands for a tensor saved for backward while that is alive."""
 

@@ -24,6 +24,7 @@ from counterpoint.engine.rows import (
     Problem,
     Rows,
     RowSums,
+    diagonal_logits,
     extra_gradient,
     extra_total,
     like_scale,
@@ -179,10 +180,12 @@ class _RowsAcrossRanks(torch.autograd.Function):
                 shard = _exchange(candidates, (here - step) % world, owner, ctx.sizes[owner])
                 sums = sums.merge(_shard(ctx, anchors, shard, scale, owner).sums(), terms)
                 del shard
+            values, counted = sums.values(terms)
+            if terms.diagonal:
+                values = values - diagonal_logits(anchors, candidates, scale)
         ctx.save_for_backward(
             anchors, candidates, scale, extra, sums.log_total, sums.mass, sums.pull
         )
-        values, counted = sums.values(terms)
         log_total = LN2 * sums.log_total
         ctx.mark_non_differentiable(counted, log_total)
         return values, counted, log_total
@@ -196,7 +199,11 @@ class _RowsAcrossRanks(torch.autograd.Function):
         gradients = Gradients(anchors, candidates, (True, False, True))
         own = gradients.candidates = torch.zeros_like(candidates)
         with without_autocast(anchors):
-            _shard(ctx, anchors, candidates, scale, here).differentiate(sums, grads[0], gradients)
+            problem = _shard(ctx, anchors, candidates, scale, here)
+            problem.differentiate(sums, grads[0], gradients)
+            if ctx.terms.diagonal:
+                gradients.subtract_diagonal(problem, grads[0])
+            del problem
             for step in range(1, world):
                 owner, other = (here + step) % world, (here - step) % world
                 shard = _exchange(candidates, other, owner, ctx.sizes[owner])

@@ -34,8 +34,11 @@ class _Visit:
         self.scale = scale.expand(len(anchors))
 
     def losses(self) -> Tensor:
+        losses = self.anchors.new_empty(len(self.anchors))
         with torch.no_grad():
-            return torch.cat([self._loss(part)[0] for part in self._parts()])
+            for part in self._parts():
+                losses[part] = self._loss(part)[0]
+        return losses
 
     def finish(
         self, upstream: Tensor, needs: Sequence[bool]
@@ -46,11 +49,11 @@ class _Visit:
             torch.zeros_like(x) if need else None
             for x, need in zip(self.per_row, needs[3:], strict=True)
         ]
-        losses = []
+        losses = self.anchors.new_empty(len(self.anchors))
         for part in self._parts():
             with torch.enable_grad():
                 loss, logits, rows = self._loss(part)
-            losses.append(loss.detach())
+            losses[part] = loss.detach()
             if not loss.requires_grad:
                 continue
             grads = torch.autograd.grad(loss, [logits, *rows], upstream[part], allow_unused=True)
@@ -59,7 +62,7 @@ class _Visit:
             for total, grad in zip(per_row, grads[1:], strict=True):
                 if total is not None and grad is not None:
                     total[part] = grad
-        return torch.cat(losses), gradients, per_row
+        return losses, gradients, per_row
 
     def _parts(self) -> list[slice]:
         return list(row_blocks(len(self.anchors), len(self.candidates)))

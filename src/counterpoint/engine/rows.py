@@ -17,6 +17,7 @@ from torch import Tensor
 from counterpoint.engine.similarity import (
     LN2,
     LOG2E,
+    copies_gradient,
     logit_bound,
     refuse_double_backward,
     safe_range,
@@ -26,6 +27,7 @@ from counterpoint.engine.terms import LogitFunction, Terms, fill_offsets, index_
 
 BLOCK_NUMBERS = 2**21
 """Size of the buffer of logits."""
+TINY = 1e-30
 
 
 def row_blocks(rows: int, columns: int) -> Iterator[slice]:
@@ -49,16 +51,18 @@ class RowSums:
     mass: Tensor | None = None
     pull: Tensor | None = None
 
-    @staticmethod
-    def join(parts: list[RowSums]) -> RowSums:
-        """The sums of consecutive blocks of rows."""
-        mass = [part.mass for part in parts if part.mass is not None]
-        pull = [part.pull for part in parts if part.pull is not None]
-        return RowSums(
-            torch.cat([part.log_total for part in parts]),
-            torch.cat(mass) if mass else None,
-            torch.cat(pull) if pull else None,
-        )
+    def put(self, rows: slice, block: RowSums) -> None:
+        """Writes the sums of some rows.
+
+        One allocation for all rows: small tensors that outlive a block would sit in the memory
+        that its large ones left, and those would need new memory each time.
+        """
+        size = len(self.log_total)
+        self.log_total[rows] = block.log_total
+        if block.mass is not None and block.pull is not None:
+            if self.mass is None or self.pull is None:
+                self.mass, self.pull = block.mass.new_empty(2, size)
+            self.mass[rows], self.pull[rows] = block.mass, block.pull
 
     def part(self, rows: slice) -> RowSums:
         """The sums of some rows."""
@@ -294,13 +298,16 @@ class Problem:
 
     def sums(self) -> RowSums:
         """The sums of all rows, block by block."""
-        found = []
+        found = self._no_sums()
         for part in self.parts:
             block = self.block(part, False)
             shift = self.shift(block)
             block.exponentiate(shift)
-            found.append(block.sums(shift))
-        return RowSums.join(found)
+            found.put(part, block.sums(shift))
+        return found
+
+    def _no_sums(self) -> RowSums:
+        return RowSums(self.anchors.new_empty(len(self.anchors)))
 
     def differentiate(self, sums: RowSums, upstream: Tensor, gradients: Gradients) -> None:
         """Adds the gradient of ``sum(upstream * values)``, given the sums of all rows."""
@@ -318,15 +325,15 @@ class Problem:
             upstream: weight of every row ``(N,)``.
             gradients: added to.
         """
-        found = []
+        found = self._no_sums()
         for part in self.parts:
             block = self.block(part, True)
             shift = self.shift(block)
             block.exponentiate(shift)
             sums = block.sums(shift).with_extra(None if extra is None else extra[part])
             gradients.add(self, part, block.gradient(sums, shift, upstream[part]))
-            found.append(sums)
-        return RowSums.join(found)
+            found.put(part, sums)
+        return found
 
 
 class Gradients:
@@ -351,6 +358,18 @@ class Gradients:
         if self.anchors is not None:
             self.anchors[part] += pulled
 
+    def subtract_diagonal(self, problem: Bilinear, upstream: Tensor) -> None:
+        """Takes the gradient of ``-sum(upstream * diagonal_logits)``."""
+        rows = slice(0, len(problem.anchors))
+        pull = -(upstream * problem.scale)[:, None]
+        if self.anchors is not None:
+            self.anchors.addcmul_(problem.candidates[rows], pull)
+        if self.candidates is not None:
+            self.candidates[rows].addcmul_(problem.anchors, pull)
+        if self.scale is not None:
+            cosine = torch.linalg.vecdot(problem.anchors, problem.candidates[rows])
+            self.scale.sub_(upstream * cosine)
+
 
 def extra_total(extra: Tensor | None) -> Tensor | None:
     """Logarithm in base 2 of the summed exponentials of natural logits ``(N, E)``."""
@@ -364,8 +383,14 @@ def extra_gradient(extra: Tensor, sums: RowSums, upstream: Tensor) -> Tensor:
     return counted[:, None] * (LOG2E * extra - lift[:, None]).exp2()
 
 
+def diagonal_logits(anchors: Tensor, candidates: Tensor, scale: Tensor) -> Tensor:
+    """Logit of every anchor with the candidate of its own position ``(N,)``."""
+    cosine: Tensor = torch.linalg.vecdot(anchors, candidates[: len(anchors)])
+    return scale * cosine
+
+
 class _FinishedRows(torch.autograd.Function):
-    """``sum_i upstream_i value_i`` over counted rows, with the gradient made in the forward."""
+    """``sum_i weight_i value_i`` over counted rows, with the gradient made in the forward."""
 
     @staticmethod
     def forward(
@@ -374,36 +399,48 @@ class _FinishedRows(torch.autograd.Function):
         candidates: Tensor,
         scale: Tensor,
         extra: Tensor | None,
-        upstream: Tensor,
+        weights: Tensor,
         terms: Terms,
+        mean: bool,
         differentiate: bool,
+        share: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.share = share
+        needs = ctx.needs_input_grad if differentiate else (False,) * 4
+        gradients = Gradients(anchors, candidates, needs[:3])
+        more = extra_total(extra)
         with without_autocast(anchors):
             problem = Problem(anchors, candidates, scale, terms)
-            more = extra_total(extra)
             if differentiate:
-                gradients = Gradients(anchors, candidates, ctx.needs_input_grad[:3])
-                sums = problem.finish(more, upstream, gradients)
-                ctx.save_for_backward(
-                    gradients.anchors,
-                    gradients.candidates,
-                    like_scale(gradients.scale, scale),
-                    extra_gradient(extra, sums, upstream)
-                    if extra is not None and ctx.needs_input_grad[3]
-                    else None,
-                )
+                sums = problem.finish(more, weights, gradients)
             else:
                 sums = problem.sums().with_extra(more)
-        values, counted = sums.values(terms)
+            values, counted = sums.values(terms)
+            if terms.diagonal:
+                values = values - diagonal_logits(anchors, candidates, scale)
+                gradients.subtract_diagonal(problem, weights)
+        finished = [gradients.anchors, gradients.candidates, like_scale(gradients.scale, scale)]
+        if extra is not None and needs[3]:
+            finished.append(extra_gradient(extra, sums, weights))
+        else:
+            finished.append(None)
+        total = torch.dot(weights, values)
+        if mean:
+            factor = 1 / torch.dot(weights, counted.to(weights.dtype)).clamp(min=TINY)
+            total = total * factor
+            finished = [None if grad is None else grad.mul_(factor) for grad in finished]
+        ctx.save_for_backward(*finished)
         log_total = LN2 * sums.log_total
         ctx.mark_non_differentiable(counted, log_total)
-        return torch.dot(upstream, values), counted, log_total
+        return total, counted, log_total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         refuse_double_backward()
-        finished = [None if saved is None else saved * grads[0] for saved in ctx.saved_tensors]
-        return (*finished, None, None, None)
+        finished = ctx.saved_tensors
+        if not (ctx.share and grads[0].item() == 1):
+            finished = [None if saved is None else saved * grads[0] for saved in finished]
+        return (*finished, None, None, None, None, None)
 
 
 class _Rows(torch.autograd.Function):
@@ -420,7 +457,9 @@ class _Rows(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         with without_autocast(anchors):
             sums = Problem(anchors, candidates, scale, terms).sums().with_extra(extra_total(extra))
-        values, counted = sums.values(terms)
+            values, counted = sums.values(terms)
+            if terms.diagonal:
+                values = values - diagonal_logits(anchors, candidates, scale)
         log_total = LN2 * sums.log_total
         ctx.terms = terms
         ctx.save_for_backward(
@@ -434,10 +473,12 @@ class _Rows(torch.autograd.Function):
         refuse_double_backward()
         anchors, candidates, scale, extra, *saved = ctx.saved_tensors
         sums = RowSums(*saved)
+        gradients = Gradients(anchors, candidates, ctx.needs_input_grad[:3])
         with without_autocast(anchors):
             problem = Problem(anchors, candidates, scale, ctx.terms)
-            gradients = Gradients(anchors, candidates, ctx.needs_input_grad[:3])
             problem.differentiate(sums, grads[0], gradients)
+            if ctx.terms.diagonal:
+                gradients.subtract_diagonal(problem, grads[0])
         grad_extra = extra_gradient(extra, sums, grads[0]) if ctx.needs_input_grad[3] else None
         grad_scale = like_scale(gradients.scale, scale)
         return gradients.anchors, gradients.candidates, grad_scale, grad_extra, None
@@ -454,7 +495,7 @@ class Rows:
     """What the engine gives back of a one-way problem.
 
     Attributes:
-        values: loss of each row ``(N,)``, or its weighted sum ``()``.
+        values: loss of each row ``(N,)``, or its weighted sum or mean ``()``.
         counted: bool ``(N,)``, False for a row without positives.
         log_total: logarithm of each denominator ``(N,)``, without gradient.
     """
@@ -472,12 +513,13 @@ def softmax_rows(
     *,
     extra: Tensor | None = None,
     weights: Tensor | None = None,
+    mean: bool = False,
 ) -> Rows:
     """Softmax losses of one direction, without the matrix of logits.
 
     Logits are ``l_ij = scale_i <a_i, c_j>``. Without ``terms.positive`` the value of row i is
     ``log sum_j exp(l_ij)``, else ``log sum_j exp(l_ij) - sum_j t_ij l_ij / sum_j t_ij`` or
-    ``log sum_j exp(l_ij) - log sum_j t_ij exp(l_ij)``.
+    ``log sum_j exp(l_ij) - log sum_j t_ij exp(l_ij)``; ``terms.diagonal`` takes ``l_ii`` off.
 
     Args:
         anchors: float32 or float64 ``(N, D)``.
@@ -487,13 +529,15 @@ def softmax_rows(
         extra: more logits of each denominator, ``(N, E)``.
         weights: weight of every row ``(N,)``, constant. Given, the sum of the weighted values is
             returned, its gradient already finished (three matrix products); else every value.
+        mean: divide that sum by the weight of the rows that count.
     """
     if weights is None:
         values, counted, log_total = _Rows.apply(anchors, candidates, scale, extra, terms)
     else:
         tensors = [t for t in (anchors, candidates, scale, extra) if t is not None]
         wanted = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        share = all(copies_gradient(t) for t in tensors)
         values, counted, log_total = _FinishedRows.apply(
-            anchors, candidates, scale, extra, weights, terms, wanted
+            anchors, candidates, scale, extra, weights, terms, mean, wanted, share
         )
     return Rows(values, counted, log_total)

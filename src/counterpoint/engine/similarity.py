@@ -55,6 +55,11 @@ def unit_rows(x: Tensor) -> Tensor:
     return unit
 
 
+def copies_gradient(x: Tensor) -> bool:
+    """Whether the gradient handed to x is left as it is, so that it may be kept for another use."""
+    return not x.requires_grad or type(x.grad_fn).__name__ == f"{_UnitRows.__name__}Backward"
+
+
 def safe_range(dtype: torch.dtype) -> float:
     """Largest ``|log2|`` of an exponential that may be summed without a shift."""
     return 900.0 if dtype == torch.float64 else 80.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -40,12 +41,16 @@ def reduce_rows(
         across_ranks: take the mean or sum over the anchors of all ranks.
     """
     if counted is not None:
-        if not bool(counted.all()):
-            warnings.warn(NO_POSITIVE, stacklevel=2)
+        _warn_of_uncounted(counted)
         values = torch.where(counted, values, 0.0)
     if reduction == "none":
         return values
     return _reduce_total(values.sum(), _count(values, counted), reduction, across_ranks)
+
+
+def _warn_of_uncounted(counted: Tensor) -> None:
+    if not bool(counted.all()):
+        warnings.warn(NO_POSITIVE, stacklevel=3)
 
 
 def _count(values: Tensor, counted: Tensor | None) -> Tensor:
@@ -79,8 +84,8 @@ def one_way(
         candidates: ``(M, D)``.
         scale: inverse temperature, ``()`` or ``(N,)``.
         terms: which pairs count.
-        pull: logit of the positives of each anchor ``(N,)``, subtracted; None where
-            ``terms.positive`` finds them.
+        pull: logit of the positives of each anchor ``(N,)``, subtracted; None where ``terms``
+            tell them.
         counted: anchors that have a positive, bool ``(N,)``; None for all.
         extra: more logits of each denominator ``(N, E)``.
         reduction: over anchors.
@@ -92,13 +97,16 @@ def one_way(
         rows = softmax_rows(anchors, candidates, scale, terms, extra=extra)
     else:
         weights = torch.ones_like(anchors[:, 0]) if counted is None else counted.to(anchors.dtype)
-        rows = softmax_rows(anchors, candidates, scale, terms, extra=extra, weights=weights)
-        total = rows.values if pull is None else rows.values - torch.dot(weights, pull)
-        if counted is None and terms.positive is not None:
-            counted = rows.counted
-        if counted is not None and not bool(counted.all()):
-            warnings.warn(NO_POSITIVE, stacklevel=2)
-        return _reduce_total(total, _count(weights, counted), reduction, False), rows
+        mean = reduction == "mean"
+        rows = softmax_rows(
+            anchors, candidates, scale, terms, extra=extra, weights=weights, mean=mean
+        )
+        _warn_of_uncounted(rows.counted if counted is None else counted)
+        if pull is None:
+            return rows.values, rows
+        return rows.values - _reduce_total(
+            torch.dot(weights, pull), _count(weights, counted), reduction, False
+        ), rows
     values = rows.values if pull is None else rows.values - pull
     if counted is None and terms.positive is not None:
         counted = rows.counted
@@ -171,37 +179,42 @@ def two_way(
     scale: Tensor,
     terms: Terms,
     *,
-    pulls: tuple[Tensor, Tensor],
+    pull: Tensor | None = None,
     reduction: Reduction = "mean",
     across_ranks: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Reduced losses of x against y and of y against x.
+    """Reduced losses of x against y and of y against x; row i of one belongs to row i of the other.
 
     Args:
         x: ``(N, D)``.
         y: ``(N, D)``.
         scale: inverse temperature, ``()`` or one value a pair ``(N,)``.
-        terms: ``excluded`` and ``valid`` of (row of x, row of y), both symmetric.
-        pulls: logits of the positives in each direction, ``(N,)`` each.
+        terms: a symmetric ``valid`` of (row of x, row of y).
+        pull: logit of the positives of each row of x ``(N,)``; None for that of its own pair,
+            which is the pull of y in any case.
         reduction: over anchors.
         across_ranks: the rows of all ranks take part.
     """
+    own = pull is None
     if across_ranks or scale.dim() == 1:
-        both = [
-            one_way(
-                a,
-                c,
-                scale,
-                terms,
-                pull=pull,
-                reduction=reduction,
-                across_ranks=across_ranks,
-            )[0]
-            for a, c, pull in ((x, y, pulls[0]), (y, x, pulls[1]))
-        ]
-        return both[0], both[1]
-    along, down = two_way_log_sums(x, y, scale, terms)
-    return (
-        reduce_rows(along - pulls[0], None, reduction),
-        reduce_rows(down - pulls[1], None, reduction),
-    )
+        along, _ = one_way(
+            x,
+            y,
+            scale,
+            replace(terms, diagonal=own),
+            pull=pull,
+            reduction=reduction,
+            across_ranks=across_ranks,
+        )
+        down, _ = one_way(
+            y,
+            x,
+            scale,
+            replace(terms, diagonal=True),
+            reduction=reduction,
+            across_ranks=across_ranks,
+        )
+        return along, down
+    rows, columns = two_way_log_sums(x, y, scale, terms, diagonal=(own, True))
+    rows = rows if pull is None else rows - pull
+    return reduce_rows(rows, None, reduction), reduce_rows(columns, None, reduction)

@@ -34,6 +34,8 @@ class Terms:
         decoupled: positives are left out of the denominator.
         aggregate: ``"mean_log"`` averages the logits of the positives, ``"log_sum"`` takes the
             logarithm of the sum of their exponentials.
+        diagonal: the logit of pair (i, i) is subtracted from the value of row i: candidate i is
+            its positive. With several ranks this speaks of the anchor's own rank.
     """
 
     excluded: tuple[int, ...] = ()
@@ -43,6 +45,7 @@ class Terms:
     positive: IndexFunction | None = None
     decoupled: bool = False
     aggregate: Aggregate = "mean_log"
+    diagonal: bool = False
 
     @property
     def indexed(self) -> bool:

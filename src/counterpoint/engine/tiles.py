@@ -163,14 +163,17 @@ class _SelfLogSums(torch.autograd.Function):
 class _TwoWayLogSums(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, y: Tensor, scale: Tensor, terms: Terms
+        ctx: Any, x: Tensor, y: Tensor, scale: Tensor, terms: Terms, diagonal: tuple[bool, bool]
     ) -> tuple[Tensor, Tensor]:
         with without_autocast(x):
             logs = Tiles(x, y, scale, terms).log_sums()
-        ctx.terms = terms
+            own = scale * torch.linalg.vecdot(x, y) if any(diagonal) else None
+        ctx.terms, ctx.diagonal = terms, diagonal
         ctx.save_for_backward(x, y, scale, *logs)
         along, down = (LN2 * torch.where(log > -torch.inf, log, 0.0) for log in logs)
-        return along, down
+        if own is None:
+            return along, down
+        return along - diagonal[0] * own, down - diagonal[1] * own
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -182,8 +185,12 @@ class _TwoWayLogSums(torch.autograd.Function):
         )
         with without_autocast(x):
             grad_x, grad_y = Tiles(x, y, scale, ctx.terms).gradients((along, down), upstream)
+            if any(ctx.diagonal):
+                pull = -(ctx.diagonal[0] * grads[0] + ctx.diagonal[1] * grads[1])[:, None]
+                grad_x.addcmul_(y, pull)
+                grad_y.addcmul_(x, pull)
             grad_scale = _total_dot(grad_x, x) if ctx.needs_input_grad[2] else None
-        return grad_x.mul_(scale), grad_y.mul_(scale), grad_scale, None
+        return grad_x.mul_(scale), grad_y.mul_(scale), grad_scale, None, None
 
 
 def _total_dot(a: Tensor, b: Tensor) -> Tensor:
@@ -203,7 +210,14 @@ def self_log_sums(z: Tensor, scale: Tensor, terms: Terms) -> Tensor:
     return log_sums
 
 
-def two_way_log_sums(x: Tensor, y: Tensor, scale: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+def two_way_log_sums(
+    x: Tensor,
+    y: Tensor,
+    scale: Tensor,
+    terms: Terms,
+    *,
+    diagonal: tuple[bool, bool] = (False, False),
+) -> tuple[Tensor, Tensor]:
     """``log sum_j exp(scale <x_i, y_j>)`` of every i, and the same over i of every j.
 
     Args:
@@ -211,6 +225,7 @@ def two_way_log_sums(x: Tensor, y: Tensor, scale: Tensor, terms: Terms) -> tuple
         y: same dtype ``(M, D)``.
         scale: inverse temperature ``()``.
         terms: ``excluded`` and ``valid`` of the pair (row of x, row of y), for both directions.
+        diagonal: for each direction, whether ``scale <x_i, y_i>`` is subtracted (needs N = M).
     """
-    along, down = _TwoWayLogSums.apply(x, y, scale, terms)
+    along, down = _TwoWayLogSums.apply(x, y, scale, terms, diagonal)
     return along, down

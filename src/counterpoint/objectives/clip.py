@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
@@ -64,13 +63,11 @@ def clip(
     n = same_rows(x=x, y=y)
     x, y = prepare(normalize, x=x, y=y)
     scale = inverse_temperature(temperature, n, x)
-    pull = scale * torch.linalg.vecdot(x, y)
     along, down = two_way(
         x,
         y,
         scale,
         Terms(valid=in_views(ids, n, across_ranks)),
-        pulls=(pull, pull),
         reduction=reduction,
         across_ranks=across_ranks,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
@@ -63,16 +62,12 @@ def cwcl(
     n = same_rows(x=x, y=y, similarity=similarity)
     x, y = prepare(normalize, x=x, y=y)
     scale = inverse_temperature(temperature, n, x)
-    mean_positive, _ = SecondSpace(similarity).attraction(y, across_ranks)
     along, down = two_way(
         x,
         y,
         scale,
         Terms(),
-        pulls=(
-            scale * torch.linalg.vecdot(x, mean_positive),
-            scale * torch.linalg.vecdot(x, y),
-        ),
+        pull=scale * SecondSpace(similarity).mean_similarity(x, y, across_ranks),
         reduction=reduction,
         across_ranks=across_ranks,
     )

@@ -76,14 +76,14 @@ def info_nce(
     else:
         valid = in_bank(ids, negative_ids, n, len(negatives), in_batch, across_ranks)
     scale = inverse_temperature(temperature, n, a)
-    pull = scale * torch.linalg.vecdot(a, c)
+    pull = None if in_batch else scale * torch.linalg.vecdot(a, c)
     loss, _ = one_way(
         a,
         pool,
         scale,
-        Terms(valid=valid),
+        Terms(valid=valid, diagonal=in_batch),
         pull=pull,
-        extra=None if in_batch else pull[:, None],
+        extra=None if pull is None else pull[:, None],
         reduction=reduction,
         across_ranks=across_ranks,
     )

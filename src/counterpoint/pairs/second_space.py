@@ -27,30 +27,41 @@ class SecondSpace:
     """
 
     def __init__(self, anchor_features: Tensor, candidate_features: Tensor | None = None) -> None:
-        self.anchors = _unit_features(anchor_features)
+        self.anchors = _lifted(anchor_features)
         self.candidates = (
-            self.anchors if candidate_features is None else _unit_features(candidate_features)
+            self.anchors if candidate_features is None else _lifted(candidate_features)
         )
 
     def __call__(self, i: Tensor, j: Tensor) -> Tensor:
-        return (self.anchors[i[:, 0]] @ self.candidates[j[0]].T).mul_(0.5).add_(0.5)
+        return (self.anchors[i[:, 0]] @ self.candidates[j[0]].T).mul_(0.5)
 
     def attraction(self, candidates: Tensor, across_ranks: bool = False) -> tuple[Tensor, Tensor]:
-        """Weighted mean of all candidates, from a ``(Dr, D)`` matrix."""
+        """Weighted mean of all candidates, from a ``(Dr + 1, D)`` matrix."""
+        features, cross, mass = self._moments(candidates, across_ranks)
+        return features @ cross / mass[:, None], torch.ones_like(mass, dtype=torch.bool)
+
+    def mean_similarity(
+        self, anchors: Tensor, candidates: Tensor, across_ranks: bool = False
+    ) -> Tensor:
+        """``sum_j w_ij <a_i, c_j> / sum_j w_ij`` ``(N,)``, without the means of `attraction`."""
+        features, cross, mass = self._moments(candidates, across_ranks)
+        similarity: Tensor = torch.linalg.vecdot(anchors @ cross.T, features)
+        return similarity / mass
+
+    def _moments(self, candidates: Tensor, across_ranks: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of the anchors, ``sum_j r_j c_jᵀ / 2``, and the summed weights."""
         features = self.candidates.to(candidates.dtype)
-        anchors = self.anchors.to(candidates.dtype)
-        moments = [
-            features.T @ candidates,
-            candidates.sum(0),
-            features.sum(0),
-            features.new_tensor(float(len(features))),
-        ]
+        cross, total = features.T @ candidates / 2, features.sum(0) / 2
         if across_ranks:
-            moments = [total_over_ranks(moment) for moment in moments]
-        cross, total, feature_total, rows = moments
-        mass = (anchors @ feature_total + rows) / 2 + TINY
-        pulled = (anchors @ cross + total) / 2
-        return pulled / mass[:, None], torch.ones_like(mass, dtype=torch.bool)
+            cross, total = total_over_ranks(cross), total_over_ranks(total)
+        features = self.anchors.to(candidates.dtype)
+        return features, cross, features @ total + TINY
+
+
+def _lifted(features: Tensor) -> Tensor:
+    """Unit rows with a 1 behind, so that ``<r_i, r_j> = 1 + cos``."""
+    unit = _unit_features(features)
+    return torch.cat([unit, torch.ones_like(unit[:, :1])], 1)
 
 
 def _unit_features(features: Tensor) -> Tensor:

@@ -89,11 +89,13 @@ def read(path: Path) -> tuple[str, list[Case]]:
 
 
 def flat(outputs: dict[str, Any]) -> dict[str, Any]:
-    """Outputs by name; those in groups as ``"group.name"``."""
+    """Outputs by name; those in groups as ``"group.name"``, those of steps ``"steps.0.name"``."""
     found = {}
     for name, value in outputs.items():
         if isinstance(value, dict) and "data" not in value:
             found |= {f"{name}.{inner}": part for inner, part in flat(value).items()}
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            found |= flat({f"{name}.{place}": part for place, part in enumerate(value)})
         else:
             found[name] = value
     return found

@@ -1,0 +1,505 @@
+"""SogCLR and iSogCLR: the contrast with ALL samples from small batches, by moving averages."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from counterpoint.engine.checks import (
+    Temperature,
+    check_reduction,
+    inverse_temperature,
+    prepare,
+    same_rows,
+)
+from counterpoint.engine.ranks import global_positions, global_sum, is_distributed
+from counterpoint.engine.softmax import one_way, reduce_rows, row_way
+from counterpoint.engine.terms import IndexFunction, Reduction, Terms
+from counterpoint.errors import DataError, SettingError
+from counterpoint.objectives.duplicates import negatives_only
+from counterpoint.objectives.registry import Loss, objective
+from counterpoint.pairs.sample_state import SampleState
+
+FirstVisit = Literal["sample", "batch", "none"]
+Variant = Literal["paper", "released"]
+
+SOURCE = (
+    "Yuan et al. 2022, Provable Stochastic Optimization for Global Contrastive Learning, arXiv "
+    "2202.12387; Qiu et al. 2023, Not All Semantics are Created Equal, arXiv 2305.11965"
+)
+ACROSS_RANKS = "negatives are the rows of all ranks, every rank keeps the state; mean over samples"
+SMALLEST = 1e-8
+"""Below this an estimate is not used as a divisor (LibAUC)."""
+
+
+@dataclass
+class _Side:
+    """Anchors against candidates, in one direction.
+
+    Attributes:
+        temperature: of every anchor ``(N,)``.
+        origin: subtracted from the similarities of each anchor ``(N,)``; its positive, or 0.
+        valid: who is a negative.
+        count: the number of negatives the means are taken over.
+    """
+
+    anchors: Tensor
+    candidates: Tensor
+    temperature: Tensor
+    origin: Tensor
+    valid: IndexFunction | None
+    count: int
+    across_ranks: bool
+
+    @torch.no_grad()
+    def log_mean(self) -> Tensor:
+        """``log g_i``, g the mean of ``exp(h / tau)`` over the negatives."""
+        total, _ = one_way(
+            self.anchors,
+            self.candidates,
+            1 / self.temperature,
+            Terms(valid=self.valid),
+            reduction="none",
+            across_ranks=self.across_ranks,
+        )
+        return total - self.origin / self.temperature - math.log(self.count)
+
+    @torch.no_grad()
+    def peak(self) -> Tensor:
+        """``max_j h_ij / tau_i``."""
+
+        def of_rows(logits: Tensor, i: Tensor, j: Tensor) -> Tensor:
+            if self.valid is not None:
+                logits = logits.masked_fill(~self.valid(i, j), -torch.inf)
+            return logits.amax(1)
+
+        largest = row_way(
+            of_rows,
+            self.anchors,
+            self.candidates,
+            1 / self.temperature,
+            reduction="none",
+            across_ranks=self.across_ranks,
+        )
+        return largest - self.origin / self.temperature
+
+    def weighted(self, log_estimate: Tensor) -> Tensor:
+        """``sum_j w_ij h_ij / count`` with the constant weights ``exp(h / tau) / s``."""
+
+        def of_rows(
+            logits: Tensor, i: Tensor, j: Tensor, tau: Tensor, log_s: Tensor, origin: Tensor
+        ) -> Tensor:
+            base = log_s + origin.detach() / tau
+            weights = (logits.detach() - base[:, None]).exp()
+            if self.valid is not None:
+                weights = weights.where(self.valid(i, j), 0.0)
+            return (weights * (logits * tau[:, None] - origin[:, None])).sum(1)
+
+        total = row_way(
+            of_rows,
+            self.anchors,
+            self.candidates,
+            1 / self.temperature,
+            per_row=(self.temperature, log_estimate, self.origin),
+            reduction="none",
+            across_ranks=self.across_ranks,
+        )
+        return total / self.count
+
+
+@objective(inputs="views", across_ranks=ACROSS_RANKS, source=SOURCE)
+def sogclr(
+    z1: Tensor,
+    z2: Tensor,
+    temperature: Temperature = 0.1,
+    *,
+    log_estimates: Tensor | None = None,
+    normalize: bool = True,
+    reduction: Reduction = "mean",
+    ids: Tensor | None = None,
+    across_ranks: bool = False,
+) -> Tensor:
+    """``sum_v [mean_j sg[exp(s_j / t) / u_v] s_j - s_pos]``, the surrogate of one step.
+
+    Of sample i, over both views v as anchors and the 2N - 2 rows j of other samples; u is the
+    estimate of ``mean_j exp(s_j / t)`` over ALL samples. Its GRADIENT estimates that of
+    ``t log E exp(s / t) - s_pos`` (the global contrastive loss), exactly so without
+    ``log_estimates``, that is with the batch's own mean (gamma = 1); its value is not the loss.
+    `SogCLR` keeps the estimates.
+
+    Args:
+        z1: first view, float ``(N, D)``, N at least 2.
+        z2: second view, float ``(N, D)``.
+        temperature: positive constant; one number, or one value a sample ``(N,)``.
+        log_estimates: ``log u`` of the anchors of both views, ``(2N,)``; None for the batch's own.
+        normalize: divide every row by its length.
+        reduction: over samples.
+        ids: int64 ``(N,)``; rows of equal id are never each other's negatives.
+        across_ranks: the loss of the batch of all ranks (see `counterpoint.engine.ranks`).
+
+    Returns:
+        ``()``, or ``(N,)`` without reduction.
+
+    Raises:
+        DataError: embeddings that do not fit, NaN, infinity, a single sample.
+        SettingError: temperature or reduction out of range.
+
+    Source: Yuan et al. 2022, Provable Stochastic Optimization for Global Contrastive Learning,
+    arXiv 2202.12387.
+    """
+    check_reduction(reduction)
+    side, pull = _two_views(z1, z2, temperature, ids, normalize, across_ranks)
+    log_u = side.log_mean() if log_estimates is None else log_estimates.to(pull)
+    values = side.weighted(log_u).view(2, -1).sum(0) - 2 * pull
+    return reduce_rows(values, None, reduction, across_ranks)
+
+
+def _two_views(
+    z1: Tensor,
+    z2: Tensor,
+    temperature: Temperature,
+    ids: Tensor | None,
+    normalize: bool,
+    across_ranks: bool,
+) -> tuple[_Side, Tensor]:
+    n = same_rows(z1=z1, z2=z2)
+    total = _global_rows(n, z1, across_ranks)
+    z1, z2 = prepare(normalize, z1=z1, z2=z2)
+    tau = 1 / inverse_temperature(temperature, n, z1).detach().expand(n).repeat(2)
+    own = global_positions(z1, across_ranks) if ids is None else ids
+    both = torch.cat([z1, z2])
+    valid = negatives_only(own.repeat(2), None, both, 0, True, across_ranks)
+    side = _Side(both, both, tau, torch.zeros_like(tau), valid, 2 * total - 2, across_ranks)
+    return side, torch.linalg.vecdot(z1, z2)
+
+
+def _global_rows(rows: int, like: Tensor, across_ranks: bool) -> int:
+    if across_ranks and is_distributed():
+        rows = int(global_sum(like.new_tensor(float(rows), dtype=torch.float64)))
+    if rows < 2:
+        raise DataError("A single sample has no negatives; use a batch of at least 2.")
+    return rows
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """How the state of a sample moves; see `SogCLR`."""
+
+    gamma: float
+    first_visit: FirstVisit
+    rho: float | None
+    eta: float
+    beta: float
+    lowest: float
+    highest: float
+    clip: float | None
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "beta"):
+            if not 0 < getattr(self, name) <= 1:
+                raise SettingError(f"{name} must lie in (0, 1], not {getattr(self, name)}.")
+        if self.first_visit not in ("sample", "batch", "none"):
+            raise SettingError(
+                f"first_visit must be sample, batch or none, not {self.first_visit}."
+            )
+        if not 0 < self.lowest <= self.highest:
+            raise SettingError("Temperatures need 0 < lowest <= highest.")
+
+    def average(self, old: Tensor, new: Tensor, gamma: float | None) -> Tensor:
+        """The moving average, where the new value weighs ``gamma``; both views share ``old``."""
+        weight = torch.full_like(new, self.gamma if gamma is None else gamma)
+        if self.first_visit == "sample":
+            weight = weight.masked_fill(old == 0, 1.0)
+        elif self.first_visit == "batch" and old.sum() == 0:
+            weight.fill_(1.0)
+        return (1 - weight) * old + weight * new
+
+    def temperatures(
+        self, tau: Tensor, moving: Tensor, slope: Tensor, eta: float | None
+    ) -> dict[str, Tensor]:
+        """New temperatures and their moving gradient; nothing without rho."""
+        if self.rho is None:
+            return {}
+        slope = slope + self.rho
+        if self.clip is not None:
+            slope = slope.clamp(-self.clip, self.clip)
+        moving = (1 - self.beta) * moving + self.beta * slope
+        step = self.eta if eta is None else eta
+        return {
+            "momentum": moving,
+            "temperature": (tau - step * moving).clamp(self.lowest, self.highest),
+        }
+
+
+class SogCLR(Loss, function=sogclr):
+    """`counterpoint.objectives.functional.sogclr` with its state; with ``rho``, iSogCLR.
+
+    Of every sample it keeps u, the moving average of ``mean_j exp(s_j / t)``, and, with rho, an own
+    temperature t. After the loss of a step, ``t <- clip(t - eta m)`` with m the moving average of
+    ``log u + rho - mean_j w_j s_j / t`` (= rho - KL(softmax || uniform) for the batch's own u): t
+    grows where the softmax is more peaked than rho, so that samples of frequent meaning tolerate
+    their neighbours. No gradient of autograd reaches t.
+
+    ``gamma`` and ``beta`` weigh the NEW value. The loss is a surrogate whose value means nothing;
+    watch ``last_value``, the mean of ``t log u - s_pos (+ rho t)``.
+
+    Args:
+        samples: how many training samples there are.
+        temperature: of every sample at the start.
+        gamma: weight of the new estimate, in (0, 1].
+        first_visit: where the new estimate counts in full: ``"sample"``, for a sample not seen
+            before; ``"batch"``, for a batch of such (LibAUC); ``"none"``.
+        rho: radius, above 0, at most the logarithm of the number of negatives; None keeps the
+            temperatures (SogCLR). 0.1 to 0.5.
+        eta: step of the temperatures.
+        beta: weight of the new temperature gradient, in (0, 1].
+        lowest: least temperature.
+        highest: largest temperature.
+        clip: bound of the temperature gradient (authors: 3); None for none (LibAUC).
+        normalize: divide every row by its length.
+        across_ranks: the loss of the batch of all ranks.
+
+    Source: Yuan et al. 2022, arXiv 2202.12387; Qiu et al. 2023, arXiv 2305.11965; LibAUC.
+    """
+
+    normalize: bool
+    across_ranks: bool
+
+    def __init__(
+        self,
+        samples: int,
+        temperature: float = 0.1,
+        *,
+        gamma: float = 0.9,
+        first_visit: FirstVisit = "sample",
+        rho: float | None = None,
+        eta: float = 0.01,
+        beta: float = 0.9,
+        lowest: float = 0.05,
+        highest: float = 0.7,
+        clip: float | None = None,
+        normalize: bool = True,
+        across_ranks: bool = False,
+    ) -> None:
+        super().__init__(normalize=normalize, across_ranks=across_ranks)
+        self.rules = _Rules(gamma, first_visit, rho, eta, beta, lowest, highest, clip)
+        self.state = SampleState(samples, estimate=0.0, momentum=0.0, temperature=temperature)
+        self.last_value = torch.tensor(math.nan)
+
+    def forward(
+        self,
+        z1: Tensor,
+        z2: Tensor,
+        index: Tensor,
+        *,
+        gamma: float | None = None,
+        eta: float | None = None,
+    ) -> Tensor:
+        """Surrogate of the step, mean over samples; moves the state while in training mode.
+
+        Args:
+            z1: first view, float ``(N, D)``.
+            z2: second view, float ``(N, D)``.
+            index: of each sample in the training set, int64 ``(N,)``, each once.
+            gamma: for this step (schedules; the authors take 1 in the first epoch).
+            eta: for this step.
+        """
+        n, across = same_rows(z1=z1, z2=z2), self.across_ranks
+        index = self.state.check(index, n, across)
+        tau = self.state.read("temperature", index, z1)
+        side, pull = _two_views(z1, z2, tau, index, self.normalize, across)
+        tau = tau.to(pull)
+        old = self.state.read("estimate", index, pull)
+        new = self.rules.average(old, side.log_mean().exp().view(2, -1), gamma)
+        log_u = new.clamp(min=SMALLEST).log()
+        weighted = side.weighted(log_u.flatten()).view(2, -1)
+        if self.training:
+            slope = (log_u - weighted.detach() / tau).mean(0)
+            moving = self.state.read("momentum", index, pull)
+            moved = self.rules.temperatures(tau, moving, slope, eta)
+            self.state.write(index, across, estimate=new.mean(0), **moved)
+        watched = tau * log_u.mean(0) - pull.detach() + (self.rules.rho or 0.0) * tau
+        self.last_value = watched.mean()
+        return reduce_rows(weighted.sum(0) - 2 * pull, None, "mean", across)
+
+
+@objective(inputs="views", across_ranks=ACROSS_RANKS, source=SOURCE)
+def sogclr_bimodal(
+    x: Tensor,
+    y: Tensor,
+    temperature: Temperature = 0.01,
+    *,
+    log_estimates: Tensor | None = None,
+    normalize: bool = True,
+    reduction: Reduction = "mean",
+    across_ranks: bool = False,
+) -> Tensor:
+    """``sum of both directions of mean_j sg[exp(h_j / t) / u] h_j``, ``h_j = s_j - s_pos``.
+
+    As `sogclr`, for pairs of two modalities: anchors x against the y of other samples, and back.
+
+    Args:
+        x: float ``(N, D)``, N at least 2.
+        y: float ``(N, D)``; row i belongs to row i of x.
+        temperature: positive constant; one number, or one value a pair ``(N,)``.
+        log_estimates: ``log u`` of the anchors, x's first ``(2N,)``; None for the batch's own.
+        normalize: divide every row by its length.
+        reduction: over pairs.
+        across_ranks: the loss of the batch of all ranks (see `counterpoint.engine.ranks`).
+
+    Returns:
+        ``()``, or ``(N,)`` without reduction.
+
+    Raises:
+        DataError: embeddings that do not fit, NaN, infinity, a single pair.
+        SettingError: temperature or reduction out of range.
+
+    Source: Yuan et al. 2022, arXiv 2202.12387; Qiu et al. 2023, arXiv 2305.11965.
+    """
+    check_reduction(reduction)
+    n = same_rows(x=x, y=y)
+    tau = 1 / inverse_temperature(temperature, n, x).detach().expand(n)
+    given = None if log_estimates is None else log_estimates.view(2, -1)
+    values = torch.zeros_like(tau)
+    for place, side in enumerate(_both_ways(x, y, (tau, tau), normalize, True, across_ranks)):
+        log_u = side.log_mean() if given is None else given[place].to(tau)
+        values = values + side.weighted(log_u)
+    return reduce_rows(values, None, reduction, across_ranks)
+
+
+def _both_ways(
+    x: Tensor,
+    y: Tensor,
+    temperatures: tuple[Tensor, Tensor],
+    normalize: bool,
+    masked: bool,
+    across_ranks: bool,
+) -> tuple[_Side, _Side]:
+    total = _global_rows(len(x), x, across_ranks)
+    x, y = prepare(normalize, x=x, y=y)
+    valid = negatives_only(None, None, x, 0, True, across_ranks) if masked else None
+    pull = torch.linalg.vecdot(x, y)
+    first, second = (tau.to(pull) for tau in temperatures)
+    return (
+        _Side(x, y, first, pull, valid, total - 1, across_ranks),
+        _Side(y, x, second, pull, valid, total - 1, across_ranks),
+    )
+
+
+class BimodalSogCLR(Loss, function=sogclr_bimodal):
+    """`counterpoint.objectives.functional.sogclr_bimodal` with its state; with ``rho``, iSogCLR.
+
+    As `SogCLR`, with a state for each modality. Exponents are kept below a running maximum b of
+    every sample, so that temperatures of 0.005 do not overflow; the stored estimate is
+    ``u exp(-b)``.
+
+    Args:
+        samples: how many training pairs there are.
+        temperature: of every sample of both modalities at the start.
+        variant: ``"paper"`` (LibAUC's masking of the positive, mean over negatives); or
+            ``"released"``, the authors' code: the positive, with h = 0, is in the sums, no special
+            first visit, temperature gradient clipped at 5, and both directions are added.
+        negatives: ``"mean"`` over the negatives in the loss; ``"sum"`` as in LibAUC, where the two
+            directions are then averaged instead of added.
+        gamma: weight of the new estimate, in (0, 1].
+        first_visit: as `SogCLR`.
+        rho: as `SogCLR`; 6 to 8 with batches of hundreds.
+        eta: step of the temperatures.
+        beta: weight of the new temperature gradient, in (0, 1].
+        lowest: least temperature.
+        highest: largest temperature.
+        normalize: divide every row by its length.
+        across_ranks: the loss of the batch of all ranks.
+
+    Source: Qiu et al. 2023, Not All Semantics are Created Equal, arXiv 2305.11965; LibAUC.
+    """
+
+    normalize: bool
+    across_ranks: bool
+
+    def __init__(
+        self,
+        samples: int,
+        temperature: float = 0.01,
+        *,
+        variant: Variant = "paper",
+        negatives: Literal["mean", "sum"] = "mean",
+        gamma: float = 0.9,
+        first_visit: FirstVisit = "sample",
+        rho: float | None = None,
+        eta: float = 0.01,
+        beta: float = 0.9,
+        lowest: float = 0.005,
+        highest: float = 0.05,
+        normalize: bool = True,
+        across_ranks: bool = False,
+    ) -> None:
+        if variant not in ("paper", "released"):
+            raise SettingError(f"variant must be paper or released, not {variant!r}.")
+        if negatives not in ("mean", "sum"):
+            raise SettingError(f"negatives must be mean or sum, not {negatives!r}.")
+        super().__init__(normalize=normalize, across_ranks=across_ranks)
+        self.released, self.summed = variant == "released", negatives == "sum"
+        visit: FirstVisit = "none" if self.released else first_visit
+        clip = 5.0 if self.released else None
+        self.rules = _Rules(gamma, visit, rho, eta, beta, lowest, highest, clip)
+        self.states = torch.nn.ModuleList(
+            SampleState(samples, estimate=0.0, momentum=0.0, temperature=temperature, peak=0.0)
+            for _ in range(2)
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        y: Tensor,
+        index: Tensor,
+        *,
+        gamma: float | None = None,
+        eta: float | None = None,
+    ) -> Tensor:
+        """Surrogate of the step, mean over pairs; moves the state while in training mode.
+
+        Args:
+            x: float ``(N, D)``.
+            y: float ``(N, D)``; row i belongs to row i of x.
+            index: of each pair in the training set, int64 ``(N,)``, each once.
+            gamma: for this step.
+            eta: for this step.
+        """
+        n, across = same_rows(x=x, y=y), self.across_ranks
+        states: list[SampleState] = [s for s in self.states if isinstance(s, SampleState)]
+        index = states[0].check(index, n, across)
+        first, second = (state.read("temperature", index, x) for state in states)
+        sides = _both_ways(x, y, (first, second), self.normalize, not self.released, across)
+        values = torch.zeros_like(sides[0].origin)
+        for state, side in zip(states, sides, strict=True):
+            weighted = self._weighted(state, side, index, gamma, eta)
+            values = values + (weighted * side.count / 2 if self.summed else weighted)
+        return reduce_rows(values, None, "mean", across)
+
+    def _weighted(
+        self,
+        state: SampleState,
+        side: _Side,
+        index: Tensor,
+        gamma: float | None,
+        eta: float | None,
+    ) -> Tensor:
+        tau, across = side.temperature, self.across_ranks
+        before = state.read("peak", index, tau)
+        peak = torch.maximum(before, side.peak())
+        old = state.read("estimate", index, tau) * (before - peak).exp()
+        new = self.rules.average(old, (side.log_mean() - peak).exp(), gamma)
+        divisor = new + 1e-10 if self.released else new.clamp(min=SMALLEST)
+        weighted = side.weighted(divisor.log() + peak)
+        if self.training:
+            log_u = (new if self.released else divisor).log() + peak
+            slope = log_u - weighted.detach() / tau
+            moving = state.read("momentum", index, tau)
+            moved = self.rules.temperatures(tau, moving, slope, eta)
+            state.write(index, across, estimate=new, peak=peak, **moved)
+        return weighted

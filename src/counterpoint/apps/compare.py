@@ -15,14 +15,14 @@ import torch
 import yaml
 
 from counterpoint import data as sources
-from counterpoint import encoders, views
+from counterpoint import encoders
 from counterpoint._version import __version__
 from counterpoint.apps.entries import Entry, check_settings, entries, settings_of, usual
 from counterpoint.apps.evaluate import evaluate
 from counterpoint.apps.fit import fit, plan
 from counterpoint.apps.floors import FLOORS, Embed
+from counterpoint.apps.two_views import two_views
 from counterpoint.data.dataset import Dataset
-from counterpoint.data.items import gather
 from counterpoint.encoders.base import Encoder
 from counterpoint.errors import CounterpointError
 from counterpoint.files import write_text
@@ -30,12 +30,10 @@ from counterpoint.probes import PROTOCOL, EvaluationProtocol
 from counterpoint.progress import OnProgress, Progress
 from counterpoint.training.checkpoint import check_writable
 from counterpoint.training.history import History, load_history
-from counterpoint.views.randomness import sample_seeds
 
 DEFAULT_DATA = "glyphs"
 DEFAULT_STEPS = {"images": 200, "text": 40}
 DEFAULT_BATCH = {"images": 256, "text": 64}
-ALIGNMENT_SAMPLES = 2_048
 CURVE_POINTS = 200
 
 
@@ -135,14 +133,15 @@ def compare(
         if entry.method:
             plan(entry.method, values[entry.label])
     directory = Path(out) if out else Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-compare"
-    check_writable(directory)
     conditions = Conditions(
         loaded, encoder, seed, protocol, directory, on_progress or (lambda event: None)
     )
+    built = conditions.fresh_encoder().config["name"]
+    check_writable(directory)
     config = {
         "data": loaded.name,
         "methods": [entry.label for entry in lines],
-        "encoder": conditions.fresh_encoder().config["name"],
+        "encoder": built,
         **_given(text=text, label=label, size=size, limit=limit),
         **common,
         **({"settings": given} if given else {}),
@@ -245,20 +244,10 @@ def _evaluated(embed: Embed, conditions: Conditions) -> dict[str, Any]:
         data.train.labels,
         embed(data.test.items),
         data.test.labels,
-        views=_views(embed, data, conditions.protocol.seed),
+        views=two_views(embed, data, conditions.protocol.seed),
         protocol=conditions.protocol,
     )
     return {key: found[key] for key in ("probes", "geometry", "curves", "reasons")}
-
-
-def _views(embed: Embed, data: Dataset, seed: int) -> tuple[Any, Any]:
-    """Embeddings of two random views of the same held-out samples, equal for every line."""
-    shuffled = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(seed))
-    rows = shuffled[:ALIGNMENT_SAMPLES].sort().values
-    raw = gather(data.test.items, rows)
-    view: views.BatchView = views.augment(data) if data.modality == "images" else views.Delete()
-    first, second = (view.batch(raw, sample_seeds(seed, 0, rows, k)) for k in (0, 1))
-    return embed(first), embed(second)
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -34,10 +34,17 @@ class _Visit:
         self.scale = scale.expand(len(anchors))
 
     def losses(self) -> Tensor:
-        losses = self.anchors.new_empty(len(self.anchors))
+        losses = None
         with torch.no_grad():
             for part in self._parts():
-                losses[part] = self._loss(part)[0]
+                losses = self._put(losses, part, self._loss(part)[0])
+        assert losses is not None
+        return losses
+
+    def _put(self, losses: Tensor | None, part: slice, block: Tensor) -> Tensor:
+        if losses is None:
+            losses = block.new_empty(len(self.anchors), *block.shape[1:])
+        losses[part] = block
         return losses
 
     def finish(
@@ -49,11 +56,11 @@ class _Visit:
             torch.zeros_like(x) if need else None
             for x, need in zip(self.per_row, needs[3:], strict=True)
         ]
-        losses = self.anchors.new_empty(len(self.anchors))
+        losses = None
         for part in self._parts():
             with torch.enable_grad():
                 loss, logits, rows = self._loss(part)
-            losses[part] = loss.detach()
+            losses = self._put(losses, part, loss.detach())
             if not loss.requires_grad:
                 continue
             grads = torch.autograd.grad(loss, [logits, *rows], upstream[part], allow_unused=True)
@@ -62,6 +69,7 @@ class _Visit:
             for total, grad in zip(per_row, grads[1:], strict=True):
                 if total is not None and grad is not None:
                     total[part] = grad
+        assert losses is not None
         return losses, gradients, per_row
 
     def _parts(self) -> list[slice]:

@@ -1,0 +1,39 @@
+"""Maps, features, similarities, weights; noise levels; the scorer's direction."""
+
+import torch
+
+from counterpoint.curation.genview import (
+    foreground_direction,
+    noise_levels,
+    pair_quality,
+    quality_weights,
+    soft_maps,
+)
+
+TOLERANCES = {"direction": 1e-4, "projection": 1e-4, "mean": 1e-4}
+
+
+def run(case):
+    if "fg_ratio" in case.inputs:
+        return {"noise_level": noise_levels(case["fg_ratio"].detach())}
+    if "tokens" in case.inputs:
+        tokens = case["tokens"].detach()
+        direction = foreground_direction(tokens)
+        return {"direction": direction, "projection": tokens @ direction, "mean": tokens.mean(0)}
+    views = [case[f"tokens_view{number}"].detach() for number in (1, 2)]
+    direction, gamma = case["pca_direction"].detach(), case.params["gamma"]
+    one, two = (soft_maps(view, direction) for view in views)
+    quality = pair_quality(*views, direction)
+    weight = quality_weights(quality, gamma)
+    return {
+        "fg_map_view1": one.foreground,
+        "bg_map_view1": one.background,
+        "fg_map_view2": two.foreground,
+        "fg_feature_view1": one.foreground_feature,
+        "bg_feature_view1": one.background_feature,
+        "sim_fg": torch.cosine_similarity(one.foreground_feature, two.foreground_feature),
+        "sim_bg": torch.cosine_similarity(one.background_feature, two.background_feature),
+        "score_exp": (gamma * quality).exp(),
+        "weight": weight,
+        "weighted_loss": (weight * case["per_pair_loss"]).mean(),
+    }

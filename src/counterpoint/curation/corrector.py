@@ -19,7 +19,7 @@ from counterpoint.progress import OnProgress, Progress
 
 FEWEST_STEPS = 200
 PROJECTION = 128
-PEER_CLASSES_TEMPERATURE = 0.1
+CONTRAST_TEMPERATURE = 0.1
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Corrector:
                         loss = loss + self.beta * distant_peer(
                             e[at],
                             known[part],
-                            PEER_CLASSES_TEMPERATURE,
+                            CONTRAST_TEMPERATURE,
                             base=x[part],
                             credibility=trust[part],
                             peers=self.peers,

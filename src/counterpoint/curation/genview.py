@@ -52,7 +52,7 @@ def foreground_direction(tokens: Tensor, *, centre: Tensor | None = None) -> Ten
     direction = torch.linalg.eigh(torch.cov(tokens.T).reshape(2 * tokens.shape[1:])).eigenvectors
     found: Tensor = direction[:, -1]
     if centre is None:
-        found = found * found[found.abs().argmax()].sign()
+        found *= found[found.abs().argmax()].sign()
         return found
     scores = tokens @ found
     return found if scores[centre].mean() >= scores[~centre].mean() else -found

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature
+from counterpoint.engine.checks import Temperature, check_integers, check_reduction, prepare
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError, unknown_name
 from counterpoint.objectives.contrast import contrast
@@ -42,8 +42,9 @@ def distant_peer(
 
     Args:
         z: float ``(N, D)``, what is trained.
-        labels: int64 ``(N,)``.
-        temperature: positive; one number or a learnable scalar.
+        labels: int64 ``(N,)``; -1 where unknown: such a row has no peers and is a negative of all
+            others.
+        temperature: positive; one number, a learnable scalar, or one value an anchor ``(N,)``.
         base: float ``(N, E)``, fixed embeddings of the same rows, which choose the peers; None
             takes ``z`` itself. No gradient flows into them.
         credibility: float ``(N,)`` in [0, 1]; None trusts every row.
@@ -65,29 +66,31 @@ def distant_peer(
     reconstruction, since the equations are not public.
     """
     count = len(z)
-    for name, rows in (("labels", labels), ("base", base), ("credibility", credibility)):
+    labels = check_integers("labels", labels, count)
+    for name, rows in (("base", base), ("credibility", credibility)):
         if rows is not None and len(rows) != count:
             raise DataError(f"{name} has {len(rows)} rows and z has {count}; both need the same.")
     if peers < 1:
         raise SettingError(f"peers must be at least 1; got {peers}.")
     if choice not in get_args(Choice):
         raise unknown_name("choice of peers", choice, get_args(Choice))
-    if reduction not in ("mean", "sum", "none"):
-        raise unknown_name("reduction", reduction, ("mean", "sum", "none"))
-    trusted = torch.ones_like(labels, dtype=torch.bool)
+    check_reduction(reduction)
+    (x,) = prepare(normalize, z=z)
+    trusted = labels >= 0
     if credibility is not None:
-        trusted = credibility >= threshold
+        trusted = trusted & (credibility >= threshold)
     anchor, peer = _chosen(labels, (z if base is None else base).detach(), trusted, peers, choice)
     if len(anchor) == 0:
-        nothing = (z * 0).sum(dim=1)
+        nothing = (x * 0).sum(dim=1)
         return nothing if reduction == "none" else nothing.sum()
+    per_row = isinstance(temperature, Tensor) and temperature.dim() == 1
     losses = contrast(
-        z[anchor],
-        z,
-        temperature,
+        x[anchor],
+        x,
+        temperature[anchor] if per_row else temperature,  # type: ignore[index]
         positive=lambda i, j: peer[i] == j,
         valid=lambda i, j: (peer[i] == j) | (labels[anchor[i]] != labels[j]),
-        normalize=normalize,
+        normalize=False,
         reduction="none",
     )
     pairs = torch.bincount(anchor, minlength=count)

@@ -14,7 +14,7 @@ from counterpoint.report.page import Head, Part, render
 from counterpoint.report.protocol import tree
 
 MOST_PAIRS = 20
-MOST_GROUPS = 50
+MOST_GROUPS = 20
 MEASURES = (
     ("auroc", "AUROC"),
     ("average_precision", "average precision"),

@@ -115,3 +115,18 @@ def wait_for(file: Path, seconds: float = 120.0) -> None:
     while not file.exists():
         assert time.monotonic() - start < seconds, f"{file} did not appear"
         time.sleep(0.1)
+
+
+def test_problems_are_named_and_unlabelled_data_show_their_geometry(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(12):
+        Image.new("L", (16, 16), number * 20).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    result = run("compare", "--data", folder, "--methods", "pixels", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "broken.png" in result.stderr
+    assert "uniformity" in result.stdout
+    assert "kNN" not in result.stdout

@@ -78,6 +78,9 @@ def compare(
         terminal.print_json(board.results)
     else:
         _draw(board.results)
+    terminal.print_problems(
+        board.results["data"]["problems"], str(board.directory / "results.json")
+    )
     terminal.err.print(f"Report: {board.directory / 'report.html'}", markup=False, soft_wrap=True)
     if board.interrupted:
         done = len(board.results["rows"])
@@ -97,15 +100,17 @@ def _draw(results: Mapping[str, Any]) -> None:
     """The leaderboard, with the columns and the order of the report."""
     from counterpoint.report.board import GEOMETRY, PROBES, TRAINING, read
 
-    geometry = GEOMETRY if terminal.out.width >= WIDE else ()
-    columns = [*PROBES, *geometry, *(c for c in TRAINING if c.key == "seconds")]
+    board = read(results)
+    probes = PROBES if board.lead else ()
+    geometry = GEOMETRY if terminal.out.width >= WIDE or not probes else ()
+    columns = [*probes, *geometry, *(c for c in TRAINING if c.key == "seconds")]
     rows = [
         [
             row.label,
             row.role,
             *(None if (v := row.value(c)) is None else c.show(v) for c in columns),
         ]
-        for row in read(results).of("method", "ceiling", "floor")
+        for row in board.of("method", "ceiling", "floor")
     ]
     titles = [column.title for column in columns]
     drawn = terminal.table(("method", "role", *titles), rows, ("method", "role"), titles)

@@ -84,6 +84,9 @@ def fit(
     if as_json:
         terminal.print_json({"directory": str(folder), **model.about})
         return
+    if left_out := model.about["data"]["problems"]:
+        said = f"Problems with items of {data}: {left_out}; `counterpoint compare` names them."
+        terminal.err.print(said, style="yellow", markup=False, soft_wrap=True)
     for warning in results["warnings"]:
         terminal.err.print(warning, style="yellow", markup=False, soft_wrap=True)
     steps, seconds, loss = (results[key] for key in ("steps", "seconds", "final_loss"))

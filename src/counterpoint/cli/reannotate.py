@@ -119,10 +119,7 @@ def _draw(found: Mapping[str, Any], folder: Path) -> None:
             f"({found['planted']['kind']}), to see how many are found.",
             soft_wrap=True,
         )
-    for problem in data["problems"][:SHOWN]:
-        terminal.err.print(f"{problem['where']}: {problem['what']}", markup=False, soft_wrap=True)
-    if len(data["problems"]) > SHOWN:
-        terminal.err.print(f"and {len(data['problems']) - SHOWN} more problems; see report.html")
+    terminal.print_problems(data["problems"], str(folder / "report.html"))
     worst = found["worst"][:SHOWN]
     if worst:
         columns = ["row", "credibility", "label", "suggested", "content"]

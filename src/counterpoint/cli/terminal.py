@@ -33,6 +33,24 @@ def _strict(value: Any) -> Any:
     return value
 
 
+PROBLEMS_SHOWN = 5
+
+
+def print_problems(problems: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Names the first items that could not be used, on standard error.
+
+    Args:
+        problems: as `counterpoint.data.Dataset.describe` gives them.
+        where: the file that holds them all.
+    """
+    for problem in problems[:PROBLEMS_SHOWN]:
+        line = f"{problem['where']}: {problem['what']}"
+        err.print(line, style="yellow", markup=False, soft_wrap=True)
+    if len(problems) > PROBLEMS_SHOWN:
+        more = len(problems) - PROBLEMS_SHOWN
+        err.print(f"and {more} more; all are in {where}.", markup=False, soft_wrap=True)
+
+
 def table(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],

@@ -54,7 +54,7 @@ def test_instance_noise_falls_on_rows_near_the_border(clusters: Any) -> None:
 
 
 def test_zero_changes_nothing_and_bad_settings_are_named(clusters: Any) -> None:
-    z, y = clusters
+    _, y = clusters
     assert (plant(y, 0.0) == y).all()
     with pytest.raises(SettingError, match="share"):
         plant(y, 1.0)

@@ -7,7 +7,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature, check_integers, check_reduction, prepare
+from counterpoint.engine.checks import (
+    Temperature,
+    check_integers,
+    check_reduction,
+    inverse_temperature,
+    prepare,
+)
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError, unknown_name
 from counterpoint.objectives.contrast import contrast
@@ -76,6 +82,7 @@ def distant_peer(
         raise unknown_name("choice of peers", choice, get_args(Choice))
     check_reduction(reduction)
     (x,) = prepare(normalize, z=z)
+    scale = inverse_temperature(temperature, count, x)
     trusted = labels >= 0
     if credibility is not None:
         trusted = trusted & (credibility >= threshold)
@@ -83,11 +90,10 @@ def distant_peer(
     if len(anchor) == 0:
         nothing = (x * 0).sum(dim=1)
         return nothing if reduction == "none" else nothing.sum()
-    per_row = isinstance(temperature, Tensor) and temperature.dim() == 1
     losses = contrast(
         x[anchor],
         x,
-        temperature[anchor] if per_row else temperature,  # type: ignore[index]
+        1 / (scale[anchor] if scale.dim() == 1 else scale),
         positive=lambda i, j: peer[i] == j,
         valid=lambda i, j: (peer[i] == j) | (labels[anchor[i]] != labels[j]),
         normalize=False,

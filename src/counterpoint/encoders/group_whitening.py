@@ -57,7 +57,8 @@ def group_whitening(
         white = (parts @ matrix).transpose(0, 1).reshape(x.shape)
     if permutation is not None:
         white = torch.empty_like(white).index_copy(1, permutation, white)
-    return white.to(x.dtype)
+    found: Tensor = white.to(x.dtype)
+    return found
 
 
 def _group_size(x: Tensor, groups: int, eps: float) -> int:

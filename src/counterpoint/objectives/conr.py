@@ -173,4 +173,4 @@ class ConR(Loss, function=conr):
         predictions: Tensor,
         weights: Tensor | None = None,
     ) -> Tensor:
-        return self.call(features, targets, predictions, weights)
+        return self.call(features, targets, predictions, weights=weights)

@@ -192,4 +192,5 @@ class LOOK(Loss, function=look):
         ids: Tensor | None = None,
         bank_ids: Tensor | None = None,
     ) -> Tensor:
-        return self.call(z, labels, bank, bank_labels, ids=ids, bank_ids=bank_ids)
+        banked = {"bank": bank, "bank_labels": bank_labels, "bank_ids": bank_ids}
+        return self.call(z, labels, ids=ids, **banked)

@@ -239,7 +239,7 @@ class ESimCSE(Loss, function=esimcse):
         ids: Tensor | None = None,
         queue_ids: Tensor | None = None,
     ) -> Tensor:
-        return self.call(z1, z2, queue, ids=ids, queue_ids=queue_ids)
+        return self.call(z1, z2, queue=queue, ids=ids, queue_ids=queue_ids)
 
 
 class Contriever(Loss, function=contriever):

@@ -88,10 +88,12 @@ def sbcl(
     sample = torch.arange(samples, device=z.device).repeat(views)
     counted = _has_company(g)
     factor = temperature / (temperature if base_temperature is None else base_temperature)
-    shared = {"normalize": False, "reduction": "none" if reduction == "none" else "sum"}
-    first = supcon(z, g, temperature, **shared)
+    each: Reduction = "none" if reduction == "none" else "sum"
+    first = supcon(z, g, temperature, normalize=False, reduction=each)
     if denominator == "all":
-        second = supcon(z, torch.where(counted, y, -1), temperature, **shared)
+        second = supcon(
+            z, torch.where(counted, y, -1), temperature, normalize=False, reduction=each
+        )
     else:
 
         def positive(i: Tensor, j: Tensor) -> Tensor:
@@ -102,7 +104,9 @@ def sbcl(
             return (g[i] != g[j]) | ((sample[i] == sample[j]) & (i != j))
 
         own = _of_rows(class_temperature, y, temperature, z)
-        second = contrast(z, z, own, positive=positive, valid=valid, **shared)
+        second = contrast(
+            z, z, own, positive=positive, valid=valid, normalize=False, reduction=each
+        )
     total = factor * first + beta * second
     if reduction == "none":
         return total

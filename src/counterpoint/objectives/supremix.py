@@ -20,6 +20,7 @@ from counterpoint.objectives.multiview import view_rows
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.label_distance import LabelDistance
 from counterpoint.pairs.label_mixing import LabelMixtures
+from counterpoint.pairs.mixing import mix
 from counterpoint.pairs.same_label import SameLabel
 
 SOURCE = "Wu et al. 2023, Mixup Your Own Pairs, arXiv 2309.16633"
@@ -83,7 +84,7 @@ def supremix(
         rows = i[:, 0]
         w = table.weight[rows].to(logits)
         first, second = (logits.gather(1, x[rows]) for x in (table.first, table.second))
-        return w * first + (1 - w) * second
+        return mix(first, second, w)
 
     logits = row_losses(mixed, z, z.detach() if detach else z, scale)
     if separate_max_shift:
@@ -219,4 +220,4 @@ class SupReMix(Loss, function=supremix):
     def forward(
         self, features: Tensor, targets: Tensor, mixtures: LabelMixtures | None = None
     ) -> Tensor:
-        return self.call(features, targets, mixtures)
+        return self.call(features, targets, mixtures=mixtures)

@@ -152,4 +152,4 @@ class ICNN(Loss, function=icnn):
         among: Tensor | None = None,
         among_labels: Tensor | None = None,
     ) -> Tensor:
-        return self.call(x, labels, among, among_labels)
+        return self.call(x, labels, among=among, among_labels=among_labels)

@@ -1,0 +1,198 @@
+"""Metrix: a metric-learning loss that also sees mixtures of positives and negatives."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from counterpoint.engine.checks import check_integers, prepare
+from counterpoint.engine.row_function import row_losses
+from counterpoint.engine.similarity import unit_rows
+from counterpoint.errors import DataError, SettingError
+from counterpoint.objectives.registry import Loss, objective
+from counterpoint.pairs.metric_mixing import (
+    MixedPairs,
+    anchor_negative_pairs,
+    positive_negative_pairs,
+)
+from counterpoint.pairs.mixing import mix
+
+Pairing = Literal["positive_negative", "anchor_negative"]
+SOURCE = "Venkataramanan et al. 2022, It Takes Two to Tango: Mixup for Deep Metric Learning"
+
+
+@objective(
+    inputs="features",
+    across_ranks="a rank compares its own batch; ranks of equal batches average it",
+    source="Hadsell et al. 2006; mean over non-zero terms as in pytorch-metric-learning",
+)
+def pair_margin(z: Tensor, labels: Tensor, *, margin: float = 0.5) -> Tensor:
+    """Mean non-zero distance of positives plus mean non-zero ``[margin - d]_+`` of negatives.
+
+    d is the Euclidean distance of unit rows, over ordered pairs; an empty mean is 0. Also known as
+    contrastive loss.
+
+    Args:
+        z: ``(N, D)``, normalised here.
+        labels: int64 ``(N,)``.
+        margin: above 0, in units of d (0 to 2).
+
+    Returns:
+        ``()``.
+
+    Raises:
+        DataError: embeddings or labels that do not fit, NaN, infinity.
+        SettingError: margin not above 0.
+
+    Source: Hadsell et al. 2006; Venkataramanan et al., "Metrix", ICLR 2022, arXiv 2106.04990, the
+    clean part.
+    """
+    if not margin > 0:
+        raise SettingError(f"margin must be above 0, got {margin}.")
+    (z,) = prepare(True, z=z)
+    y = check_integers("labels", labels, len(z))
+    tiny = 8 * torch.finfo(z.dtype).eps
+
+    def sums(products: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        squared = 2 - 2 * products
+        apart = squared > tiny
+        d = squared.where(apart, 1.0).sqrt().where(apart, 0.0)
+        same = y[i] == y[j]
+        positive = d.masked_fill(~same | (i == j), 0.0)
+        negative = (margin - d).clamp(min=0).masked_fill(same, 0.0)
+        parts = (positive, positive > 0, negative, negative > 0)
+        return torch.stack([part.sum(1).to(d.dtype) for part in parts], 1)
+
+    total = row_losses(sums, z, z, z.new_ones(())).sum(0)
+    return total[0] / total[1].clamp(min=1) + total[2] / total[3].clamp(min=1)
+
+
+def mixed_margin_parts(
+    embeddings: Tensor, pairs: MixedPairs, weight: float | Tensor, *, margin: float = 0.5
+) -> tuple[Tensor, Tensor]:
+    """``w d`` and ``(1 - w) [margin - d]_+`` of anchors and mixtures, each a mean of non-zeros.
+
+    ``v = w first + (1 - w) second`` of raw embeddings, then normalised for the distance; its label
+    is w. An empty mean is 0.
+
+    Args:
+        embeddings: raw ``(N, D)``.
+        pairs: T mixtures and their anchors.
+        weight: w in [0, 1], one for all or ``(T,)``; no gradient.
+        margin: above 0.
+
+    Returns:
+        The attractive and the repulsive part, ``()`` each.
+
+    Raises:
+        DataError: embeddings that do not fit, NaN, infinity.
+        SettingError: weight or margin out of range.
+
+    Source: Venkataramanan et al., "Metrix", ICLR 2022, arXiv 2106.04990.
+    """
+    (e,) = prepare(False, embeddings=embeddings)
+    w = torch.as_tensor(weight).detach().to(e)
+    if not bool(((w >= 0) & (w <= 1)).all()) or not margin > 0:
+        raise SettingError("weight must be in [0, 1] and margin above 0.")
+    share = w if w.dim() == 0 else w[:, None]
+    mixed = unit_rows(mix(e[pairs.first], e[pairs.second], share))
+    squared = (unit_rows(e)[pairs.anchor] - mixed).square().sum(1)
+    apart = squared > 0
+    d = squared.where(apart, 1.0).sqrt().where(apart, 0.0)
+    return _nonzero_mean(w * d), _nonzero_mean((1 - w) * (margin - d).clamp(min=0))
+
+
+def _nonzero_mean(values: Tensor) -> Tensor:
+    return values.sum() / (values > 0).sum().clamp(min=1)
+
+
+@objective(
+    inputs="features",
+    across_ranks="a rank compares its own batch; ranks of equal batches average it",
+    source=f"{SOURCE}, arXiv 2106.04990",
+)
+def metrix(
+    embeddings: Tensor,
+    labels: Tensor,
+    weight: float | Tensor,
+    *,
+    pairing: Pairing = "positive_negative",
+    mixing: float = 0.4,
+    margin: float = 0.5,
+    first_positive_only: bool = False,
+) -> Tensor:
+    """`pair_margin` plus ``mixing`` times `mixed_margin_parts`: mixtures with their mixed label.
+
+    ``"positive_negative"`` mixes every positive with every negative of an anchor;
+    ``"anchor_negative"`` each anchor without positive with its negatives, and falls back to the
+    first where every anchor has one. The authors toss a coin for one of them at each step, with one
+    weight drawn from Beta(2, 2) (`counterpoint.pairs.mixing.draw_beta`). The list has one entry a
+    pair of positive and negative, so its memory is that of the definition.
+
+    Args:
+        embeddings: raw outputs ``(N, D)``.
+        labels: int64 ``(N,)``.
+        weight: w in [0, 1], one for all, or one a mixture.
+        pairing: see above.
+        mixing: w of the mixed term, at least 0; 0 is `pair_margin`.
+        margin: above 0.
+        first_positive_only: as released.
+
+    Returns:
+        ``()``. Without positives the mixed term is 0.
+
+    Raises:
+        DataError: embeddings or labels that do not fit, NaN, infinity.
+        SettingError: a setting out of range.
+
+    Source: Venkataramanan et al., "Metrix", ICLR 2022, arXiv 2106.04990, on the contrastive loss.
+    """
+    if pairing not in get_args(Pairing):
+        raise SettingError(f"pairing must be one of {', '.join(get_args(Pairing))}: {pairing!r}.")
+    if mixing < 0:
+        raise SettingError(f"mixing must be at least 0, got {mixing}.")
+    clean = pair_margin(embeddings, labels, margin=margin)
+    pairs = anchor_negative_pairs(labels)
+    if pairing == "positive_negative" or len(pairs.anchor) == 0:
+        pairs = positive_negative_pairs(labels, first_positive_only=first_positive_only)
+    if len(pairs.anchor) == 0:
+        return clean
+    w = torch.as_tensor(weight)
+    if w.dim() not in (0, 1) or (w.dim() and len(w) != len(pairs.anchor)):
+        raise DataError(f"weight must be one number or ({len(pairs.anchor)},).")
+    positive, negative = mixed_margin_parts(embeddings, pairs, w, margin=margin)
+    return clean + mixing * (positive + negative)
+
+
+class PairMargin(Loss, function=pair_margin):
+    """`counterpoint.objectives.functional.pair_margin` as a module."""
+
+    def __init__(self, *, margin: float = 0.5) -> None:
+        super().__init__(margin=margin)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        return self.call(z, labels)
+
+
+class Metrix(Loss, function=metrix):
+    """`counterpoint.objectives.functional.metrix` as a module."""
+
+    def __init__(
+        self,
+        *,
+        pairing: Pairing = "positive_negative",
+        mixing: float = 0.4,
+        margin: float = 0.5,
+        first_positive_only: bool = False,
+    ) -> None:
+        super().__init__(
+            pairing=pairing,
+            mixing=mixing,
+            margin=margin,
+            first_positive_only=first_positive_only,
+        )
+
+    def forward(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        return self.call(embeddings, labels, weight)

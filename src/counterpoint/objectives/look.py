@@ -20,6 +20,7 @@ from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
+from counterpoint.pairs.same_label import UNKNOWN
 
 Empty = Literal["nearest", "skip", "eps"]
 VOTE_EPS = 1e-6
@@ -55,7 +56,7 @@ def look(
 
     Args:
         z: embeddings ``(N, D)``.
-        labels: int64 ``(N,)``.
+        labels: int64 ``(N,)``; -1 where unknown: such a row votes for no class and is skipped.
         bank: candidates ``(M, D)``, e.g. a queue with the current keys; no gradient. None for
             the batch itself, with gradient through both sides.
         bank_labels: int64 ``(M,)``.
@@ -109,9 +110,10 @@ def look(
         scores = logits.masked_fill(left_out, -torch.inf)
         near = scores.topk(count, dim=1)
         values, there = near.values, near.values > -torch.inf
-        same = (every_y[near.indices] == y[i]) & there
+        known = y[i] != UNKNOWN
+        same = (every_y[near.indices] == y[i]) & there & known
         if empty == "nearest":
-            best = scores.masked_fill(every_y[j] != y[i], -torch.inf).amax(1)
+            best = scores.masked_fill((every_y[j] != y[i]) | ~known, -torch.inf).amax(1)
             missing = ~same.any(1) & (best > -torch.inf)
             last = torch.arange(count, device=logits.device) == count - 1
             placed = missing[:, None] & last

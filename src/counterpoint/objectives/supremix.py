@@ -84,7 +84,8 @@ def supremix(
         rows = i[:, 0]
         w = table.weight[rows].to(logits)
         first, second = (logits.gather(1, x[rows]) for x in (table.first, table.second))
-        return mix(first, second, w)
+        mixtures_of_row: Tensor = mix(first, second, w)
+        return mixtures_of_row
 
     logits = row_losses(mixed, z, z.detach() if detach else z, scale)
     if separate_max_shift:

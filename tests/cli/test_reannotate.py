@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+QUICK = ("--set", "hidden=16", "--set", "neighbours=10")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    truth = np.arange(120) % 3
+    z = np.repeat(np.eye(3), 4, axis=1)[truth] + 0.3 * rng.normal(size=(120, 12))
+    labels = truth.copy()
+    labels[:9] = (labels[:9] + 1) % 3
+    np.savez(tmp_path / "z.npz", embeddings=z, labels=labels, truth=truth)
+    return tmp_path / "z.npz"
+
+
+def test_json_holds_the_findings_and_the_files(as_json: Any, file: Path, tmp_path: Path) -> None:
+    found = as_json("reannotate", file, "--out", tmp_path / "o", *QUICK)
+    assert found["flagged"] >= 8
+    assert found["proof"]["methods"]["counterpoint"]["auroc"] > 0.95
+    assert all(Path(path).is_file() for path in found["files"].values())
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert "labels look wrong" in page
+    assert "http" not in page.split("</style>")[0]
+
+
+def test_tables_for_people(invoke: Any, file: Path, tmp_path: Path) -> None:
+    result = invoke("reannotate", file, "--out", tmp_path / "o", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "labels look wrong" in result.stdout
+    assert "average precision" in result.stdout
+    assert result.stdout.strip().endswith("report.html")
+
+
+def test_built_in_pictures_with_planted_noise(as_json: Any, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    found = as_json(
+        "reannotate",
+        "digits",
+        "--limit",
+        300,
+        "--noise",
+        0.1,
+        "--kind",
+        "uniform",
+        "--out",
+        out,
+        *QUICK,
+    )
+    assert found["proof"]["wrong"] == 30
+    assert found["proof"]["methods"]["counterpoint"]["average_precision"] > 0.8
+    assert "data:image/png" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_hostile_text_is_shown_as_text(invoke: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(
+        "counterpoint.apps.reannotate.represent_texts",
+        lambda texts, *_, **__: (
+            np.eye(2)[[len(t) % 2 for t in texts]] + 0.1 * rng.normal(size=(len(texts), 2))
+        ),
+    )
+    lines = [f"<script>alert({i})</script>{'x' * (i % 2)},{'ab'[i % 2]}" for i in range(10, 60)]
+    lines[0] = lines[0][:-1] + "b"
+    (tmp_path / "t.csv").write_text("text,label\n" + "\n".join(lines))
+    result = invoke(
+        "reannotate",
+        tmp_path / "t.csv",
+        "--text",
+        "text",
+        "--label",
+        "label",
+        "--out",
+        tmp_path / "o",
+        *QUICK,
+    )
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert(" not in page
+    assert "&lt;script&gt;alert(10)" in page
+
+
+def test_errors_are_one_line(invoke: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\na,1\nb,2\n")
+    result = invoke("reannotate", tmp_path / "t.csv", "--text", "txt", "--label", "label")
+    assert result.exit_code == 2
+    assert "Did you mean text?" in result.stderr
+    result = invoke("reannotate", tmp_path / "t.csv", "--set", "neighbors=3")
+    assert result.exit_code == 2
+    assert "neighbours" in result.stderr

@@ -15,6 +15,7 @@ from counterpoint.engine.checks import (
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import IndexFunction, Reduction, Terms
 from counterpoint.errors import DataError
+from counterpoint.objectives.duplicates import in_bank, in_views
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 
@@ -32,6 +33,9 @@ def debcse(
     *,
     allowed: IndexFunction | None = None,
     weights: Tensor | None = None,
+    ids: Tensor | None = None,
+    negative_ids: Tensor | None = None,
+    normalize: bool = True,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """``-s(i, p_i) / t + log of the sum over positives and hard negatives that are allowed``.
@@ -48,6 +52,9 @@ def debcse(
         allowed: ``allowed(i, j)``, bool, of anchor i and row j of ``[positives, negatives]``: False
             where a teacher finds both sentences alike (a likely false negative). None for all.
         weights: of each anchor, at least 0, mean 1, ``(N,)``, no gradient.
+        ids: int64 ``(N,)``; rows of equal id are never each other's negatives.
+        negative_ids: int64 ``(H,)``, the ids of ``negatives``.
+        normalize: divide every row by its length.
         reduction: over anchors.
 
     Returns:
@@ -62,19 +69,26 @@ def debcse(
     check_reduction(reduction)
     n = same_rows(anchors=anchors, positives=positives)
     more = {} if negatives is None else {"negatives": negatives}
-    a, *rest = prepare(True, anchors=anchors, positives=positives, **more)
+    a, *rest = prepare(normalize, anchors=anchors, positives=positives, **more)
     pool = torch.cat(rest)
     scale = inverse_temperature(temperature, n, a)
 
+    if negatives is None:
+        distinct = in_views(ids, n, False)
+    else:
+        distinct = in_bank(ids, negative_ids, n, len(negatives), True, False)
+
     def valid(i: Tensor, j: Tensor) -> Tensor:
-        assert allowed is not None
-        return allowed(i, j) | (i == j)
+        kept = torch.ones_like(i == j) if allowed is None else allowed(i, j) | (i == j)
+        return kept if distinct is None else kept & distinct(i, j)
+
+    everything = allowed is None and distinct is None
 
     loss, _ = one_way(
         a,
         pool,
         scale,
-        Terms(valid=None if allowed is None else valid),
+        Terms(valid=None if everything else valid),
         pull=scale * torch.linalg.vecdot(a, rest[0]),
         reduction=reduction if weights is None else "none",
     )
@@ -89,9 +103,13 @@ class DebCSE(Loss, function=debcse):
     """`counterpoint.objectives.functional.debcse` as a module."""
 
     def __init__(
-        self, temperature: Temperature | nn.Module = 0.05, *, reduction: Reduction = "mean"
+        self,
+        temperature: Temperature | nn.Module = 0.05,
+        *,
+        normalize: bool = True,
+        reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(temperature=temperature, reduction=reduction)
+        super().__init__(temperature=temperature, normalize=normalize, reduction=reduction)
 
     def forward(
         self,
@@ -101,5 +119,8 @@ class DebCSE(Loss, function=debcse):
         negatives: Tensor | None = None,
         allowed: IndexFunction | None = None,
         weights: Tensor | None = None,
+        ids: Tensor | None = None,
+        negative_ids: Tensor | None = None,
     ) -> Tensor:
-        return self.call(anchors, positives, negatives=negatives, allowed=allowed, weights=weights)
+        more = {"negatives": negatives, "allowed": allowed, "weights": weights}
+        return self.call(anchors, positives, ids=ids, negative_ids=negative_ids, **more)

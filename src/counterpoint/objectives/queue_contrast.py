@@ -157,7 +157,7 @@ def contriever(
 def contriever_in_batch(
     queries: Tensor,
     passages: Tensor,
-    temperature: Temperature = 0.05,
+    temperature: Temperature = 1.0,
     *,
     label_smoothing: float = 0.0,
     normalize: bool = False,
@@ -174,7 +174,7 @@ def contriever_in_batch(
     Args:
         queries: ``(N, D)``.
         passages: ``(M, D)``, M at least N; row i is the passage of query i.
-        temperature: positive; number, learnable scalar or one a query. 1 in the released class.
+        temperature: positive; number, learnable scalar or one a query. 0.05 in the runs.
         label_smoothing: s in [0, 1).
         normalize: divide every row by its length.
         reduction: over queries.
@@ -271,7 +271,7 @@ class ContrieverInBatch(Loss, function=contriever_in_batch):
 
     def __init__(
         self,
-        temperature: Temperature | nn.Module = 0.05,
+        temperature: Temperature | nn.Module = 1.0,
         *,
         label_smoothing: float = 0.0,
         normalize: bool = False,

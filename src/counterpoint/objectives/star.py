@@ -33,7 +33,7 @@ RELEASED_FLOOR = 1e-12
 
 
 @objective(
-    inputs="labels",
+    inputs="features",
     across_ranks="'paper' without floor: rows of all ranks, mean over all anchors; else refused",
     source="Huertas-Tato et al. 2023, Understanding writing style in social media with a "
     "supervised contrastively pre-trained transformer, arXiv 2310.11081",

@@ -64,7 +64,8 @@ class Reannotator:
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each new row ``(M, D)``."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[best]
         return labels
 
 

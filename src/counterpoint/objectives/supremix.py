@@ -84,8 +84,7 @@ def supremix(
         rows = i[:, 0]
         w = table.weight[rows].to(logits)
         first, second = (logits.gather(1, x[rows]) for x in (table.first, table.second))
-        mixtures_of_row: Tensor = mix(first, second, w)
-        return mixtures_of_row
+        return mix(first, second, w)
 
     logits = row_losses(mixed, z, z.detach() if detach else z, scale)
     if separate_max_shift:
@@ -158,7 +157,8 @@ def _prepared(
 
 
 def _real_top(z: Tensor, scale: Tensor) -> Tensor:
-    return (scale * torch.linalg.vecdot(z, z[best_candidates(z, z)])).detach()
+    tops: Tensor = (scale * torch.linalg.vecdot(z, z[best_candidates(z, z)])).detach()
+    return tops
 
 
 def _contrast(

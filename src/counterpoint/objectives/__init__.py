@@ -1,33 +1,67 @@
 """Losses: for every objective a function in `functional` and a module of the same arguments."""
 
 from counterpoint.objectives import functional
+from counterpoint.objectives.ar2 import AR2Ranker, AR2Retriever
+from counterpoint.objectives.bacon import (
+    CrossViewDistillation,
+    DistributionRegulariser,
+    MaskedSupCon,
+    SoftSupCon,
+)
+from counterpoint.objectives.beclr import BECLR
 from counterpoint.objectives.bpr import BPR
+from counterpoint.objectives.cacr import CACR, CACRMomentum, CACRQueue
 from counterpoint.objectives.classdiffusion import MaskedReconstruction, SemanticPreservation
 from counterpoint.objectives.clip import CLIP
+from counterpoint.objectives.conr import ConR
 from counterpoint.objectives.contrast import Contrast
+from counterpoint.objectives.contrastive_gap import ContrastiveGap
 from counterpoint.objectives.cwcl import CWCL
 from counterpoint.objectives.d2o import D2O
 from counterpoint.objectives.dbl import DBL, AbsoluteBoost, RelativeBoost, TripletRanking
 from counterpoint.objectives.dcl import DCL, DCLW
+from counterpoint.objectives.debcse import DebCSE
+from counterpoint.objectives.distant_peer import DistantPeer
 from counterpoint.objectives.distillation import DKD, KD
+from counterpoint.objectives.feature_transformation import FeatureTransformation
 from counterpoint.objectives.fopro import Bootstrapped, FoPro
 from counterpoint.objectives.gopro import GOPro, PromptConsistency
+from counterpoint.objectives.groco import GroCo
 from counterpoint.objectives.hard_contrastive import HardContrastive, SimpleContrastive
+from counterpoint.objectives.hydra import Hydra
 from counterpoint.objectives.info_nce import InfoNCE
 from counterpoint.objectives.laf import LAFAlignment, LAFAutoencoder, LAFUnlearning
+from counterpoint.objectives.look import LOOK
+from counterpoint.objectives.m3col import M3Co, SoftCLIP
 from counterpoint.objectives.marginal_entropy import TFUPT, MarginalEntropy
+from counterpoint.objectives.metrix import Metrix, PairMargin
+from counterpoint.objectives.mlcd import MLCD, MultiLabel
+from counterpoint.objectives.mochi import MoCHi, MoCHiInBatch
 from counterpoint.objectives.multiple_negatives import MNR, MNRPlus
 from counterpoint.objectives.nd import ND
 from counterpoint.objectives.nt_xent import NTXent
 from counterpoint.objectives.p2c import P2C
+from counterpoint.objectives.pamc import MetaNodeContrast, NContrast, PamC
+from counterpoint.objectives.pcl_sr import PCLSR
+from counterpoint.objectives.pixpro import PixContrast, PixPro
 from counterpoint.objectives.preference import CPO, DPO, DPOP, IPO, KTO, ORPO, SimPO, SLiC
 from counterpoint.objectives.qcrd import QCRD
+from counterpoint.objectives.queue_contrast import Contriever, ContrieverInBatch, ESimCSE
 from counterpoint.objectives.registry import Objective, find, registered
+from counterpoint.objectives.sbcl import SBCL, SBCLQueue
+from counterpoint.objectives.sepclr import SepCLR
+from counterpoint.objectives.sogclr import BimodalSogCLR, SogCLR
+from counterpoint.objectives.star import STAR
 from counterpoint.objectives.supcon import SupCon
+from counterpoint.objectives.supremix import SupReMix
+from counterpoint.objectives.susana import ICNN, ProtoTriplet
 from counterpoint.objectives.temperature import Temperature
+from counterpoint.objectives.whitenedcse import WhitenedCSE
 
 __all__ = [
+    "BECLR",
     "BPR",
+    "CACR",
     "CLIP",
     "CPO",
     "CWCL",
@@ -38,39 +72,82 @@ __all__ = [
     "DKD",
     "DPO",
     "DPOP",
+    "ICNN",
     "IPO",
     "KD",
     "KTO",
+    "LOOK",
+    "MLCD",
     "MNR",
     "ND",
     "ORPO",
     "P2C",
+    "PCLSR",
     "QCRD",
+    "SBCL",
+    "STAR",
     "TFUPT",
+    "AR2Ranker",
+    "AR2Retriever",
     "AbsoluteBoost",
+    "BimodalSogCLR",
     "Bootstrapped",
+    "CACRMomentum",
+    "CACRQueue",
+    "ConR",
     "Contrast",
+    "ContrastiveGap",
+    "Contriever",
+    "ContrieverInBatch",
+    "CrossViewDistillation",
+    "DebCSE",
+    "DistantPeer",
+    "DistributionRegulariser",
+    "ESimCSE",
+    "FeatureTransformation",
     "FoPro",
     "GOPro",
+    "GroCo",
     "HardContrastive",
+    "Hydra",
     "InfoNCE",
     "LAFAlignment",
     "LAFAutoencoder",
     "LAFUnlearning",
+    "M3Co",
     "MNRPlus",
     "MarginalEntropy",
     "MaskedReconstruction",
+    "MaskedSupCon",
+    "MetaNodeContrast",
+    "Metrix",
+    "MoCHi",
+    "MoCHiInBatch",
+    "MultiLabel",
+    "NContrast",
     "NTXent",
     "Objective",
+    "PairMargin",
+    "PamC",
+    "PixContrast",
+    "PixPro",
     "PromptConsistency",
+    "ProtoTriplet",
     "RelativeBoost",
+    "SBCLQueue",
     "SLiC",
     "SemanticPreservation",
+    "SepCLR",
     "SimPO",
     "SimpleContrastive",
+    "SoftCLIP",
+    "SoftSupCon",
+    "SogCLR",
     "SupCon",
+    "SupReMix",
     "Temperature",
     "TripletRanking",
+    "WhitenedCSE",
     "find",
     "functional",
     "registered",

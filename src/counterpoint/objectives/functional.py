@@ -1,50 +1,102 @@
 """Every objective as a function."""
 
+from counterpoint.objectives.ar2 import ar2_ranker, ar2_retriever
+from counterpoint.objectives.bacon import (
+    cross_view_distillation,
+    distribution_regulariser,
+    masked_supcon,
+    soft_supcon,
+)
+from counterpoint.objectives.beclr import beclr
 from counterpoint.objectives.bpr import bpr, embedding_penalty
+from counterpoint.objectives.cacr import cacr, cacr_momentum, cacr_queue
 from counterpoint.objectives.classdiffusion import masked_reconstruction, semantic_preservation
 from counterpoint.objectives.clip import clip
+from counterpoint.objectives.conr import conr
 from counterpoint.objectives.contrast import contrast, log_denominators
+from counterpoint.objectives.contrastive_gap import contrastive_gap
 from counterpoint.objectives.cwcl import cwcl
 from counterpoint.objectives.d2o import d2o
 from counterpoint.objectives.dbl import absolute_boost, dbl, relative_boost, triplet_ranking
 from counterpoint.objectives.dcl import dcl, dclw, von_mises_fisher_weights
+from counterpoint.objectives.debcse import debcse
+from counterpoint.objectives.distant_peer import distant_peer
 from counterpoint.objectives.distillation import dkd, kd
+from counterpoint.objectives.feature_transformation import feature_transformation
 from counterpoint.objectives.fopro import bootstrapped, fopro, prototype_logits
 from counterpoint.objectives.gopro import gopro, prompt_consistency
+from counterpoint.objectives.groco import groco
 from counterpoint.objectives.hard_contrastive import hard_contrastive, simple_contrastive
+from counterpoint.objectives.hydra import hydra
 from counterpoint.objectives.info_nce import info_nce
 from counterpoint.objectives.laf import laf_alignment, laf_autoencoder, laf_unlearning
 from counterpoint.objectives.log_probabilities import sequence_log_probability
+from counterpoint.objectives.look import look
+from counterpoint.objectives.m3col import m3co, m3col, soft_clip
 from counterpoint.objectives.marginal_entropy import marginal_entropy, tfup_t
+from counterpoint.objectives.metrix import metrix, pair_margin
+from counterpoint.objectives.mlcd import mlcd, multi_label
+from counterpoint.objectives.mochi import mochi, mochi_in_batch
 from counterpoint.objectives.multiple_negatives import mnr, mnr_plus
 from counterpoint.objectives.nd import nd
 from counterpoint.objectives.nt_xent import nt_xent
 from counterpoint.objectives.p2c import p2c, vote_consistency
+from counterpoint.objectives.pamc import cluster_divergence, meta_node_contrast, n_contrast, pamc
+from counterpoint.objectives.pcl_sr import pcl_sr
+from counterpoint.objectives.pixpro import pixcontrast, pixpro
 from counterpoint.objectives.preference import cpo, dpo, dpop, ipo, kto, orpo, simpo, slic
 from counterpoint.objectives.qcrd import discriminator_loss, qcrd
+from counterpoint.objectives.queue_contrast import contriever, contriever_in_batch, esimcse
 from counterpoint.objectives.routing import load_balance, specified_expert
+from counterpoint.objectives.sbcl import sbcl, sbcl_queue
+from counterpoint.objectives.sepclr import sepclr
+from counterpoint.objectives.sogclr import sogclr, sogclr_bimodal
+from counterpoint.objectives.star import star
 from counterpoint.objectives.supcon import supcon
+from counterpoint.objectives.supremix import supremix
+from counterpoint.objectives.susana import icnn, proto_triplet
+from counterpoint.objectives.whitenedcse import whitenedcse
 
 __all__ = [
     "absolute_boost",
+    "ar2_ranker",
+    "ar2_retriever",
+    "beclr",
     "bootstrapped",
     "bpr",
+    "cacr",
+    "cacr_momentum",
+    "cacr_queue",
     "clip",
+    "cluster_divergence",
+    "conr",
     "contrast",
+    "contrastive_gap",
+    "contriever",
+    "contriever_in_batch",
     "cpo",
+    "cross_view_distillation",
     "cwcl",
     "d2o",
     "dbl",
     "dcl",
     "dclw",
+    "debcse",
     "discriminator_loss",
+    "distant_peer",
+    "distribution_regulariser",
     "dkd",
     "dpo",
     "dpop",
     "embedding_penalty",
+    "esimcse",
+    "feature_transformation",
     "fopro",
     "gopro",
+    "groco",
     "hard_contrastive",
+    "hydra",
+    "icnn",
     "info_nce",
     "ipo",
     "kd",
@@ -54,27 +106,54 @@ __all__ = [
     "laf_unlearning",
     "load_balance",
     "log_denominators",
+    "look",
+    "m3co",
+    "m3col",
     "marginal_entropy",
     "masked_reconstruction",
+    "masked_supcon",
+    "meta_node_contrast",
+    "metrix",
+    "mlcd",
     "mnr",
     "mnr_plus",
+    "mochi",
+    "mochi_in_batch",
+    "multi_label",
+    "n_contrast",
     "nd",
     "nt_xent",
     "orpo",
     "p2c",
+    "pair_margin",
+    "pamc",
+    "pcl_sr",
+    "pixcontrast",
+    "pixpro",
     "prompt_consistency",
+    "proto_triplet",
     "prototype_logits",
     "qcrd",
     "relative_boost",
+    "sbcl",
+    "sbcl_queue",
     "semantic_preservation",
+    "sepclr",
     "sequence_log_probability",
     "simple_contrastive",
     "simpo",
     "slic",
+    "soft_clip",
+    "soft_supcon",
+    "sogclr",
+    "sogclr_bimodal",
     "specified_expert",
+    "star",
     "supcon",
+    "supremix",
     "tfup_t",
     "triplet_ranking",
     "von_mises_fisher_weights",
     "vote_consistency",
+    "whitenedcse",
 ]

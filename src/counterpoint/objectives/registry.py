@@ -29,6 +29,8 @@ Inputs = Literal[
     "feature maps",
     "prototypes",
     "pairs and gate",
+    "mixtures",
+    "graph",
 ]
 
 
@@ -44,7 +46,8 @@ class Objective:
             numbers of another model: ``"log-probabilities"`` of sequences, ``"scores"`` of pairs,
             class ``"logits"``, ``"features"`` beside those of a teacher; or ``"views"`` (z1, z2,
             z3 ...), ``"queue"`` (queries, keys, queue), ``"feature maps"``, ``"prototypes"``,
-            ``"pairs and gate"`` of their classes.
+            ``"pairs and gate"`` of their classes, ``"mixtures"`` (mixed, clean, partner, share),
+            nodes of a ``"graph"``.
         across_ranks: which negatives N processes see, and how they equal one.
         source: paper and equation.
         module: the class with the same arguments.

@@ -13,6 +13,7 @@ from counterpoint.objectives.bpr import BPR
 from counterpoint.objectives.cacr import CACR, CACRMomentum, CACRQueue
 from counterpoint.objectives.classdiffusion import MaskedReconstruction, SemanticPreservation
 from counterpoint.objectives.clip import CLIP
+from counterpoint.objectives.coconut import NSPT, CoconutAlignment
 from counterpoint.objectives.conr import ConR
 from counterpoint.objectives.contrast import Contrast
 from counterpoint.objectives.contrastive_gap import ContrastiveGap
@@ -80,6 +81,7 @@ __all__ = [
     "MLCD",
     "MNR",
     "ND",
+    "NSPT",
     "ORPO",
     "P2C",
     "PCLSR",
@@ -94,6 +96,7 @@ __all__ = [
     "Bootstrapped",
     "CACRMomentum",
     "CACRQueue",
+    "CoconutAlignment",
     "ConR",
     "Contrast",
     "ContrastiveGap",

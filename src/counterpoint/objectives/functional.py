@@ -12,6 +12,7 @@ from counterpoint.objectives.bpr import bpr, embedding_penalty
 from counterpoint.objectives.cacr import cacr, cacr_momentum, cacr_queue
 from counterpoint.objectives.classdiffusion import masked_reconstruction, semantic_preservation
 from counterpoint.objectives.clip import clip
+from counterpoint.objectives.coconut import coconut_alignment, nspt
 from counterpoint.objectives.conr import conr
 from counterpoint.objectives.contrast import contrast, log_denominators
 from counterpoint.objectives.contrastive_gap import contrastive_gap
@@ -69,6 +70,7 @@ __all__ = [
     "cacr_queue",
     "clip",
     "cluster_divergence",
+    "coconut_alignment",
     "conr",
     "contrast",
     "contrastive_gap",
@@ -122,6 +124,7 @@ __all__ = [
     "multi_label",
     "n_contrast",
     "nd",
+    "nspt",
     "nt_xent",
     "orpo",
     "p2c",

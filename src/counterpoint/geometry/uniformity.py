@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from counterpoint.engine.rows import softmax_rows
-from counterpoint.engine.terms import Terms
 from counterpoint.errors import SettingError
 from counterpoint.geometry.inputs import rows, unit_rows
+from counterpoint.objectives.potential import log_mean_potential
 
 
 def uniformity(x: Any, t: float = 2.0, normalize: bool = True) -> Tensor:
@@ -41,10 +38,4 @@ def uniformity(x: Any, t: float = 2.0, normalize: bool = True) -> Tensor:
     if not t > 0:
         raise SettingError(f"t must be above 0, got {t}.")
     z = unit_rows(x, "x") if normalize else rows(x, "x")
-    z = z - z.detach().mean(dim=0)  # distances stay, their rounding error shrinks
-    half = -0.5 * z.square().sum(dim=1, keepdim=True)
-    ones = torch.ones_like(half)
-    rows_of = torch.cat([z, half, ones], dim=1), torch.cat([z, ones, half], dim=1)
-    scale = z.new_tensor(2 * t)  # row . column is -||x_i - x_j||^2 / 2
-    potentials = softmax_rows(*rows_of, scale, Terms(excluded=(0,))).values
-    return potentials.logsumexp(dim=0) - math.log(len(z) * (len(z) - 1))
+    return log_mean_potential(z, z, t)

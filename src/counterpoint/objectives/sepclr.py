@@ -13,7 +13,7 @@ from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.rows import softmax_rows
 from counterpoint.engine.terms import Terms
 from counterpoint.errors import DataError, SettingError
-from counterpoint.geometry.uniformity import uniformity
+from counterpoint.objectives.potential import log_mean_potential
 from counterpoint.objectives.registry import Loss, objective
 
 SOURCE = (
@@ -89,7 +89,7 @@ def sepclr_parts(
     share = 1 / (2 * tau)
 
     def uniform(a: Tensor, b: Tensor) -> Tensor:
-        return (uniformity(a, share, normalize=False) + uniformity(b, share, normalize=False)) / 2
+        return (log_mean_potential(a, a, share) + log_mean_potential(b, b, share)) / 2
 
     def mean_square(x: Tensor, kept: Tensor) -> Tensor:
         values = x.square().sum(1).where(kept, 0.0)

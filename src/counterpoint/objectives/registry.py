@@ -30,6 +30,7 @@ Inputs = Literal[
     "prototypes",
     "pairs and gate",
     "mixtures",
+    "rehearsal",
     "graph",
 ]
 
@@ -47,6 +48,7 @@ class Objective:
             class ``"logits"``, ``"features"`` beside those of a teacher; or ``"views"`` (z1, z2,
             z3 ...), ``"queue"`` (queries, keys, queue), ``"feature maps"``, ``"prototypes"``,
             ``"pairs and gate"`` of their classes, ``"mixtures"`` (mixed, clean, partner, share),
+            ``"rehearsal"`` (student, teacher, labels, rehearsal),
             nodes of a ``"graph"``.
         across_ranks: which negatives N processes see, and how they equal one.
         source: paper and equation.

@@ -126,9 +126,10 @@ def confident_learning(z: Floats, y: Ints, truth: Ints) -> dict[str, Any]:
     present, coded = np.unique(y, return_inverse=True)
     selection = require("sklearn.model_selection", "probe")
     folds = selection.StratifiedKFold(5, shuffle=True, random_state=SEED)
-    probabilities = selection.cross_val_predict(
-        _logistic(), _scaled(z), coded, cv=folds, method="predict_proba"
-    )
+    with _one_thread():
+        probabilities = selection.cross_val_predict(
+            _logistic(), _scaled(z), coded, cv=folds, method="predict_proba"
+        )
     flagged = find(coded, probabilities)
     best = present[probabilities.argmax(axis=1)]
     return measure(rank(coded, probabilities), flagged, best, y, truth)
@@ -146,7 +147,8 @@ def downstream(z: Floats, truth: Ints, labels: dict[str, Ints], kept: Any) -> di
     def accuracy(y: Ints, rows: Any) -> float:
         if len(np.unique(y[rows])) < 2:
             return float("nan")
-        model = _logistic().fit(x[rows], y[rows])
+        with _one_thread():
+            model = _logistic().fit(x[rows], y[rows])
         return float((model.predict(x[held]) == truth[held]).mean())
 
     learn = ~held
@@ -165,3 +167,8 @@ def _scaled(z: Floats) -> Any:
 def _logistic() -> Any:
     model: Callable[..., Any] = require("sklearn.linear_model", "probe").LogisticRegression
     return model(max_iter=200)
+
+
+def _one_thread() -> Any:
+    """At this size more threads only wait for each other."""
+    return require("threadpoolctl", "probe").threadpool_limits(1)

@@ -1,6 +1,6 @@
 """The triplet on prototypes and both scores."""
 
-from counterpoint.geometry.icnn import icnn_original, icnn_score
+from counterpoint.objectives.icnn_score import icnn_original, icnn_score
 from counterpoint.objectives.susana import icnn, proto_triplet
 
 

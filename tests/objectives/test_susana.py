@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from counterpoint.errors import DataError, SettingError
-from counterpoint.geometry.icnn import icnn_score
+from counterpoint.objectives.icnn_score import icnn_score
 from counterpoint.objectives.susana import ICNN, ProtoTriplet, icnn, proto_triplet
 
 

@@ -485,6 +485,7 @@ class _Rows(torch.autograd.Function):
 
 
 def like_scale(gradient: Tensor | None, scale: Tensor) -> Tensor | None:
+    """The gradient of every row's scale ``(N,)``, summed where all rows share one scale."""
     if gradient is None or scale.dim() == 1:
         return gradient
     return gradient.sum()

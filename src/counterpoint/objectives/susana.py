@@ -8,7 +8,7 @@ from torch import Tensor
 from counterpoint.engine.checks import check_integers
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
-from counterpoint.geometry.icnn import distances, icnn_score
+from counterpoint.objectives.icnn_score import distances, icnn_score
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.prototypes import class_means
@@ -95,7 +95,7 @@ def icnn(
     neighbours: int | None = None,
     drop_first: bool = True,
 ) -> Tensor:
-    """``-log`` of `counterpoint.geometry.icnn.icnn_score`, clamped below at 1e-12.
+    """``-log`` of `counterpoint.objectives.icnn_score.icnn_score`, clamped below at 1e-12.
 
     Support alone, queries against support or prototypes (``among``), or both pooled with
     ``neighbours`` = shots + queries a class. With one shot take the last two: support alone has no

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from counterpoint.errors import DataError, SettingError
-from counterpoint.geometry.icnn import icnn_original, icnn_score, nearest
+from counterpoint.objectives.icnn_score import icnn_original, icnn_score, nearest
 
 
 def draw(n=12, d=3, classes=3, seed=0):

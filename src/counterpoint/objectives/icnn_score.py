@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_integers, prepare
 from counterpoint.engine.row_function import row_losses
 from counterpoint.errors import DataError, SettingError
-from counterpoint.geometry.inputs import class_labels, rows
 
 DISTANCE_EPS = 1e-6
 EPS = 1e-7
@@ -176,13 +176,12 @@ def nearest(x: Tensor, among: Tensor, count: int) -> Tensor:
 def _inputs(
     x: Tensor, y: Tensor, among: Tensor | None, among_labels: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    x = rows(x, "x", at_least=1)
-    y = class_labels(y, len(x), x.device)
     if among is None:
+        (x,) = prepare(False, x=x)
+        y = check_integers("labels", y, len(x))
         return x, y, x, y
     if among_labels is None:
         raise DataError("among needs its labels, among_labels=.")
-    among = rows(among, "among", at_least=1)
-    if among.shape[1] != x.shape[1]:
-        raise DataError(f"x has width {x.shape[1]} and among {among.shape[1]}.")
-    return x, y, among, class_labels(among_labels, len(among), x.device, "among_labels")
+    x, among = prepare(False, x=x, among=among)
+    y = check_integers("labels", y, len(x))
+    return x, y, among, check_integers("among_labels", among_labels, len(among))

@@ -11,8 +11,10 @@ from counterpoint.objectives.bacon import (
 from counterpoint.objectives.beclr import BECLR
 from counterpoint.objectives.bpr import BPR
 from counterpoint.objectives.cacr import CACR, CACRMomentum, CACRQueue
+from counterpoint.objectives.captioning import Captioning
 from counterpoint.objectives.classdiffusion import MaskedReconstruction, SemanticPreservation
 from counterpoint.objectives.clip import CLIP
+from counterpoint.objectives.coca import CoCa
 from counterpoint.objectives.coconut import NSPT, CoconutAlignment
 from counterpoint.objectives.conr import ConR
 from counterpoint.objectives.contrast import Contrast
@@ -96,6 +98,8 @@ __all__ = [
     "Bootstrapped",
     "CACRMomentum",
     "CACRQueue",
+    "Captioning",
+    "CoCa",
     "CoconutAlignment",
     "ConR",
     "Contrast",

@@ -10,8 +10,10 @@ from counterpoint.objectives.bacon import (
 from counterpoint.objectives.beclr import beclr
 from counterpoint.objectives.bpr import bpr, embedding_penalty
 from counterpoint.objectives.cacr import cacr, cacr_momentum, cacr_queue
+from counterpoint.objectives.captioning import captioning
 from counterpoint.objectives.classdiffusion import masked_reconstruction, semantic_preservation
 from counterpoint.objectives.clip import clip
+from counterpoint.objectives.coca import coca
 from counterpoint.objectives.coconut import coconut_alignment, nspt
 from counterpoint.objectives.conr import conr
 from counterpoint.objectives.contrast import contrast, log_denominators
@@ -68,8 +70,10 @@ __all__ = [
     "cacr",
     "cacr_momentum",
     "cacr_queue",
+    "captioning",
     "clip",
     "cluster_divergence",
+    "coca",
     "coconut_alignment",
     "conr",
     "contrast",

@@ -19,11 +19,13 @@ from counterpoint.objectives.coconut import NSPT, CoconutAlignment
 from counterpoint.objectives.conr import ConR
 from counterpoint.objectives.contrast import Contrast
 from counterpoint.objectives.contrastive_gap import ContrastiveGap
+from counterpoint.objectives.count_to_ten import CountToTen
 from counterpoint.objectives.cwcl import CWCL
 from counterpoint.objectives.d2o import D2O
 from counterpoint.objectives.dbl import DBL, AbsoluteBoost, RelativeBoost, TripletRanking
 from counterpoint.objectives.dcl import DCL, DCLW
 from counterpoint.objectives.debcse import DebCSE
+from counterpoint.objectives.diffusionret import Discrimination, ListGeneration
 from counterpoint.objectives.distant_peer import DistantPeer
 from counterpoint.objectives.distillation import DKD, KD
 from counterpoint.objectives.feature_transformation import FeatureTransformation
@@ -37,6 +39,7 @@ from counterpoint.objectives.laf import LAFAlignment, LAFAutoencoder, LAFUnlearn
 from counterpoint.objectives.look import LOOK
 from counterpoint.objectives.m3col import M3Co, SoftCLIP
 from counterpoint.objectives.marginal_entropy import TFUPT, MarginalEntropy
+from counterpoint.objectives.meow import MEOW, AdaMEOW, MEOWInfo, MEOWProto
 from counterpoint.objectives.metrix import Metrix, PairMargin
 from counterpoint.objectives.mlcd import MLCD, MultiLabel
 from counterpoint.objectives.mochi import MoCHi, MoCHiInBatch
@@ -80,6 +83,7 @@ __all__ = [
     "KD",
     "KTO",
     "LOOK",
+    "MEOW",
     "MLCD",
     "MNR",
     "ND",
@@ -94,6 +98,7 @@ __all__ = [
     "AR2Ranker",
     "AR2Retriever",
     "AbsoluteBoost",
+    "AdaMEOW",
     "BimodalSogCLR",
     "Bootstrapped",
     "CACRMomentum",
@@ -106,8 +111,10 @@ __all__ = [
     "ContrastiveGap",
     "Contriever",
     "ContrieverInBatch",
+    "CountToTen",
     "CrossViewDistillation",
     "DebCSE",
+    "Discrimination",
     "DistantPeer",
     "DistributionRegulariser",
     "ESimCSE",
@@ -121,7 +128,10 @@ __all__ = [
     "LAFAlignment",
     "LAFAutoencoder",
     "LAFUnlearning",
+    "ListGeneration",
     "M3Co",
+    "MEOWInfo",
+    "MEOWProto",
     "MNRPlus",
     "MarginalEntropy",
     "MaskedReconstruction",

@@ -18,11 +18,13 @@ from counterpoint.objectives.coconut import coconut_alignment, nspt
 from counterpoint.objectives.conr import conr
 from counterpoint.objectives.contrast import contrast, log_denominators
 from counterpoint.objectives.contrastive_gap import contrastive_gap
+from counterpoint.objectives.count_to_ten import count_to_ten, count_weights
 from counterpoint.objectives.cwcl import cwcl
 from counterpoint.objectives.d2o import d2o
 from counterpoint.objectives.dbl import absolute_boost, dbl, relative_boost, triplet_ranking
 from counterpoint.objectives.dcl import dcl, dclw, von_mises_fisher_weights
 from counterpoint.objectives.debcse import debcse
+from counterpoint.objectives.diffusionret import discrimination, list_generation, token_similarity
 from counterpoint.objectives.distant_peer import distant_peer
 from counterpoint.objectives.distillation import dkd, kd
 from counterpoint.objectives.feature_transformation import feature_transformation
@@ -37,6 +39,7 @@ from counterpoint.objectives.log_probabilities import sequence_log_probability
 from counterpoint.objectives.look import look
 from counterpoint.objectives.m3col import m3co, m3col, soft_clip
 from counterpoint.objectives.marginal_entropy import marginal_entropy, tfup_t
+from counterpoint.objectives.meow import adameow, meow, meow_info, meow_proto
 from counterpoint.objectives.metrix import metrix, pair_margin
 from counterpoint.objectives.mlcd import mlcd, multi_label
 from counterpoint.objectives.mochi import mochi, mochi_in_batch
@@ -62,6 +65,7 @@ from counterpoint.objectives.whitenedcse import whitenedcse
 
 __all__ = [
     "absolute_boost",
+    "adameow",
     "ar2_ranker",
     "ar2_retriever",
     "beclr",
@@ -80,6 +84,8 @@ __all__ = [
     "contrastive_gap",
     "contriever",
     "contriever_in_batch",
+    "count_to_ten",
+    "count_weights",
     "cpo",
     "cross_view_distillation",
     "cwcl",
@@ -88,6 +94,7 @@ __all__ = [
     "dcl",
     "dclw",
     "debcse",
+    "discrimination",
     "discriminator_loss",
     "distant_peer",
     "distribution_regulariser",
@@ -110,6 +117,7 @@ __all__ = [
     "laf_alignment",
     "laf_autoencoder",
     "laf_unlearning",
+    "list_generation",
     "load_balance",
     "log_denominators",
     "look",
@@ -118,6 +126,9 @@ __all__ = [
     "marginal_entropy",
     "masked_reconstruction",
     "masked_supcon",
+    "meow",
+    "meow_info",
+    "meow_proto",
     "meta_node_contrast",
     "metrix",
     "mlcd",
@@ -159,6 +170,7 @@ __all__ = [
     "supcon",
     "supremix",
     "tfup_t",
+    "token_similarity",
     "triplet_ranking",
     "von_mises_fisher_weights",
     "vote_consistency",

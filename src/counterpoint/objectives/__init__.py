@@ -19,6 +19,7 @@ from counterpoint.objectives.coconut import NSPT, CoconutAlignment
 from counterpoint.objectives.conr import ConR
 from counterpoint.objectives.contrast import Contrast
 from counterpoint.objectives.contrastive_gap import ContrastiveGap
+from counterpoint.objectives.cosmo import CosMo
 from counterpoint.objectives.count_to_ten import CountToTen
 from counterpoint.objectives.cwcl import CWCL
 from counterpoint.objectives.d2o import D2O
@@ -111,6 +112,7 @@ __all__ = [
     "ContrastiveGap",
     "Contriever",
     "ContrieverInBatch",
+    "CosMo",
     "CountToTen",
     "CrossViewDistillation",
     "DebCSE",

@@ -18,6 +18,7 @@ from counterpoint.objectives.coconut import coconut_alignment, nspt
 from counterpoint.objectives.conr import conr
 from counterpoint.objectives.contrast import contrast, log_denominators
 from counterpoint.objectives.contrastive_gap import contrastive_gap
+from counterpoint.objectives.cosmo import cosmo, cosmo_contrastive
 from counterpoint.objectives.count_to_ten import count_to_ten, count_weights
 from counterpoint.objectives.cwcl import cwcl
 from counterpoint.objectives.d2o import d2o
@@ -84,6 +85,8 @@ __all__ = [
     "contrastive_gap",
     "contriever",
     "contriever_in_batch",
+    "cosmo",
+    "cosmo_contrastive",
     "count_to_ten",
     "count_weights",
     "cpo",

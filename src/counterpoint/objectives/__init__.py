@@ -14,6 +14,7 @@ from counterpoint.objectives.cacr import CACR, CACRMomentum, CACRQueue
 from counterpoint.objectives.captioning import Captioning
 from counterpoint.objectives.classdiffusion import MaskedReconstruction, SemanticPreservation
 from counterpoint.objectives.clip import CLIP
+from counterpoint.objectives.clip_baselines import CL2L, BarLIP, SiamLIP, SwALIP, SwALIPPrototypes
 from counterpoint.objectives.coca import CoCa
 from counterpoint.objectives.coconut import NSPT, CoconutAlignment
 from counterpoint.objectives.conr import ConR
@@ -29,6 +30,7 @@ from counterpoint.objectives.debcse import DebCSE
 from counterpoint.objectives.diffusionret import Discrimination, ListGeneration
 from counterpoint.objectives.distant_peer import DistantPeer
 from counterpoint.objectives.distillation import DKD, KD
+from counterpoint.objectives.dito import RegionCLIP
 from counterpoint.objectives.feature_transformation import FeatureTransformation
 from counterpoint.objectives.fopro import Bootstrapped, FoPro
 from counterpoint.objectives.gopro import GOPro, PromptConsistency
@@ -51,6 +53,7 @@ from counterpoint.objectives.p2c import P2C
 from counterpoint.objectives.pamc import MetaNodeContrast, NContrast, PamC
 from counterpoint.objectives.pcl_sr import PCLSR
 from counterpoint.objectives.pixpro import PixContrast, PixPro
+from counterpoint.objectives.pot import POT
 from counterpoint.objectives.preference import CPO, DPO, DPOP, IPO, KTO, ORPO, SimPO, SLiC
 from counterpoint.objectives.qcrd import QCRD
 from counterpoint.objectives.queue_contrast import Contriever, ContrieverInBatch, ESimCSE
@@ -69,6 +72,7 @@ __all__ = [
     "BECLR",
     "BPR",
     "CACR",
+    "CL2L",
     "CLIP",
     "CPO",
     "CWCL",
@@ -92,6 +96,7 @@ __all__ = [
     "ORPO",
     "P2C",
     "PCLSR",
+    "POT",
     "QCRD",
     "SBCL",
     "STAR",
@@ -100,6 +105,7 @@ __all__ = [
     "AR2Retriever",
     "AbsoluteBoost",
     "AdaMEOW",
+    "BarLIP",
     "BimodalSogCLR",
     "Bootstrapped",
     "CACRMomentum",
@@ -152,11 +158,13 @@ __all__ = [
     "PixPro",
     "PromptConsistency",
     "ProtoTriplet",
+    "RegionCLIP",
     "RelativeBoost",
     "SBCLQueue",
     "SLiC",
     "SemanticPreservation",
     "SepCLR",
+    "SiamLIP",
     "SimPO",
     "SimpleContrastive",
     "SoftCLIP",
@@ -164,6 +172,8 @@ __all__ = [
     "SogCLR",
     "SupCon",
     "SupReMix",
+    "SwALIP",
+    "SwALIPPrototypes",
     "Temperature",
     "TripletRanking",
     "WhitenedCSE",

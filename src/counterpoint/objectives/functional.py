@@ -13,6 +13,7 @@ from counterpoint.objectives.cacr import cacr, cacr_momentum, cacr_queue
 from counterpoint.objectives.captioning import captioning
 from counterpoint.objectives.classdiffusion import masked_reconstruction, semantic_preservation
 from counterpoint.objectives.clip import clip
+from counterpoint.objectives.clip_baselines import barlip, cl2l, siamlip, swalip, swalip_prototypes
 from counterpoint.objectives.coca import coca
 from counterpoint.objectives.coconut import coconut_alignment, nspt
 from counterpoint.objectives.conr import conr
@@ -28,6 +29,7 @@ from counterpoint.objectives.debcse import debcse
 from counterpoint.objectives.diffusionret import discrimination, list_generation, token_similarity
 from counterpoint.objectives.distant_peer import distant_peer
 from counterpoint.objectives.distillation import dkd, kd
+from counterpoint.objectives.dito import region_clip
 from counterpoint.objectives.feature_transformation import feature_transformation
 from counterpoint.objectives.fopro import bootstrapped, fopro, prototype_logits
 from counterpoint.objectives.gopro import gopro, prompt_consistency
@@ -51,6 +53,7 @@ from counterpoint.objectives.p2c import p2c, vote_consistency
 from counterpoint.objectives.pamc import cluster_divergence, meta_node_contrast, n_contrast, pamc
 from counterpoint.objectives.pcl_sr import pcl_sr
 from counterpoint.objectives.pixpro import pixcontrast, pixpro
+from counterpoint.objectives.pot import pot
 from counterpoint.objectives.preference import cpo, dpo, dpop, ipo, kto, orpo, simpo, slic
 from counterpoint.objectives.qcrd import discriminator_loss, qcrd
 from counterpoint.objectives.queue_contrast import contriever, contriever_in_batch, esimcse
@@ -69,6 +72,7 @@ __all__ = [
     "adameow",
     "ar2_ranker",
     "ar2_retriever",
+    "barlip",
     "beclr",
     "bootstrapped",
     "bpr",
@@ -76,6 +80,7 @@ __all__ = [
     "cacr_momentum",
     "cacr_queue",
     "captioning",
+    "cl2l",
     "clip",
     "cluster_divergence",
     "coca",
@@ -151,16 +156,19 @@ __all__ = [
     "pcl_sr",
     "pixcontrast",
     "pixpro",
+    "pot",
     "prompt_consistency",
     "proto_triplet",
     "prototype_logits",
     "qcrd",
+    "region_clip",
     "relative_boost",
     "sbcl",
     "sbcl_queue",
     "semantic_preservation",
     "sepclr",
     "sequence_log_probability",
+    "siamlip",
     "simple_contrastive",
     "simpo",
     "slic",
@@ -172,6 +180,8 @@ __all__ = [
     "star",
     "supcon",
     "supremix",
+    "swalip",
+    "swalip_prototypes",
     "tfup_t",
     "token_similarity",
     "triplet_ranking",

@@ -7,6 +7,7 @@ import warnings
 import torch
 from torch import Tensor
 
+from counterpoint.encoders.graph_convolution import plain_edges
 from counterpoint.errors import DataError, SettingError
 
 
@@ -26,20 +27,16 @@ def walk_matrix(edges: Tensor, nodes: int, *, dtype: torch.dtype = torch.float32
 
     Source: Kulatilleke et al., "PamC", arXiv 2209.14067.
     """
-    if edges.dim() != 2 or len(edges) != 2 or edges.is_floating_point():
-        raise DataError(f"edges must be int64 (2, E), got {edges.dtype} {tuple(edges.shape)}.")
-    if edges.numel() and not 0 <= int(edges.min()) <= int(edges.max()) < nodes:
-        raise DataError(f"edges must join nodes 0..{nodes - 1}.")
+    undirected = plain_edges(torch.cat([edges, edges.flip(0)], -1), nodes)
     loops = torch.arange(nodes, device=edges.device).expand(2, -1)
-    row, column = torch.unique(torch.cat([edges, edges.flip(0), loops], 1), dim=1)
+    row, column = torch.cat([undirected, loops], 1)
     degree = torch.bincount(row, minlength=nodes).to(dtype)
     return torch.sparse_coo_tensor(
         torch.stack([row, column]),
         1 / degree[row],
         (nodes, nodes),
         check_invariants=True,
-        is_coalesced=True,
-    )
+    ).coalesce()
 
 
 @torch.no_grad()

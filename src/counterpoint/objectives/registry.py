@@ -31,6 +31,7 @@ Inputs = Literal[
     "pairs and gate",
     "mixtures",
     "rehearsal",
+    "regions",
     "graph",
 ]
 
@@ -49,6 +50,7 @@ class Objective:
             z3 ...), ``"queue"`` (queries, keys, queue), ``"feature maps"``, ``"prototypes"``,
             ``"pairs and gate"`` of their classes, ``"mixtures"`` (mixed, clean, partner, share),
             ``"rehearsal"`` (student, teacher, labels, rehearsal),
+            ``"regions"`` of images beside captions,
             nodes of a ``"graph"``.
         across_ranks: which negatives N processes see, and how they equal one.
         source: paper and equation.

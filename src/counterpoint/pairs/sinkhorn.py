@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from counterpoint.engine.rows import softmax_rows
+from counterpoint.engine.terms import Terms
 from counterpoint.errors import DataError, SettingError
 
 
@@ -39,6 +41,45 @@ def balanced_assignment(scores: Tensor, epsilon: float = 0.05, iterations: int =
         log_plan = log_plan - log_plan.logsumexp(0, keepdim=True) - math.log(prototypes)
         log_plan = log_plan - log_plan.logsumexp(1, keepdim=True) - math.log(samples)
     return (log_plan + math.log(samples)).exp()
+
+
+@torch.no_grad()
+def balancing_offsets(
+    samples: Tensor, prototypes: Tensor, epsilon: float = 0.05, iterations: int = 10
+) -> Tensor:
+    """``w`` with ``softmax_j(<a_i, c_j> / epsilon + w_j)`` the balanced assignment of ``<a, c>``.
+
+    The B x K scores are never held: an assignment to as many prototypes as samples stays linear.
+
+    Args:
+        samples: a, float ``(B, D)``, as they are.
+        prototypes: c, same dtype ``(K, D)``.
+        epsilon: as `balanced_assignment`.
+        iterations: as `balanced_assignment`.
+
+    Returns:
+        ``(K,)``, without gradient.
+
+    Raises:
+        DataError: rows that are no finite matrix.
+        SettingError: epsilon or iterations out of range.
+
+    Source: as `balanced_assignment`.
+    """
+    for rows in (samples, prototypes):
+        _check(rows, epsilon, iterations)
+    scale = samples.new_tensor(1 / epsilon)
+
+    def log_sums(rows: Tensor, columns: Tensor, offsets: Tensor) -> Tensor:
+        anchors = torch.cat([rows, torch.ones_like(rows[:, :1])], 1)
+        candidates = torch.cat([columns, epsilon * offsets[:, None]], 1)
+        return softmax_rows(anchors, candidates, scale, Terms()).values
+
+    of_samples, of_prototypes = torch.zeros_like(samples[:, 0]), torch.zeros_like(prototypes[:, 0])
+    for _ in range(iterations):
+        of_prototypes = -log_sums(prototypes, samples, of_samples) - math.log(len(prototypes))
+        of_samples = -log_sums(samples, prototypes, of_prototypes) - math.log(len(samples))
+    return of_prototypes
 
 
 def transport_plan(

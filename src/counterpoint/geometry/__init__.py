@@ -4,12 +4,14 @@ from counterpoint.geometry.alignment import alignment
 from counterpoint.geometry.effective_rank import effective_rank
 from counterpoint.geometry.hardness import penalty_entropy, relative_penalty
 from counterpoint.geometry.local_separation import local_separation
+from counterpoint.geometry.modality_gap import centroid_distance
 from counterpoint.geometry.scores import score_histogram
 from counterpoint.geometry.tolerance import tolerance
 from counterpoint.geometry.uniformity import uniformity
 
 __all__ = [
     "alignment",
+    "centroid_distance",
     "effective_rank",
     "local_separation",
     "penalty_entropy",

@@ -44,7 +44,7 @@ class Hydra(Method):
         hidden: units of the head's hidden layer, 2048 in the paper; None takes the encoder's
             width.
 
-    Source: Wu et al., Rethinking Positive Pairs in Contrastive Learning, arXiv 2410.18200.
+    Source: Rethinking Positive Pairs in Contrastive Learning, arXiv 2410.18200; authors' code.
     """
 
     modalities = ("images",)

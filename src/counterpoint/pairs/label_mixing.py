@@ -75,8 +75,9 @@ def label_mixtures(
     """Mixtures of every anchor i with targets t.
 
     Negatives hold the anchor: ``a z_i + (1 - a) z_k`` for ``t_k != t_i``, a drawn from
-    ``Beta(*beta)``. Positives leave it out: ``a z_j + (1 - a) z_k`` for ``t_i - window < t_j < t_i``
-    and ``t_i < t_k < t_i + window`` with ``a = (t_k - t_i) / (t_k - t_j)``, so that the mixed target is t_i.
+    ``Beta(*beta)``. Positives leave it out: ``a z_j + (1 - a) z_k`` for
+    ``t_i - window < t_j < t_i`` and ``t_i < t_k < t_i + window`` with
+    ``a = (t_k - t_i) / (t_k - t_j)``, so that the mixed target is t_i.
 
     Args:
         targets: float ``(N,)``; bin continuous ones first, equal targets are compared exactly.

@@ -39,6 +39,70 @@ def test_sixty_three_systems_in_order_and_complete() -> None:
     assert all(entry.title and entry.venue and entry.kind and entry.modality for entry in ENTRIES)
 
 
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the specifications are not beside the checkout")
+def test_rows_equal_the_specification() -> None:
+    ours = (SOURCE / "catalog.tsv").read_text(encoding="utf-8").splitlines()
+    theirs = (SHARED / "catalog.tsv").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t")[:8] for line in ours] == [line.split("\t") for line in theirs]
+
+
+@pytest.mark.parametrize("entry", with_status("planned"), ids=lambda entry: entry.id)
+def test_planned_means_neither_method_nor_goldens(entry: catalog.Entry) -> None:
+    assert entry.code == ()
+    assert entry.id not in methods.names(), "there is a method: the row should say ready"
+    assert golden_cases(entry.id) == [], "it has golden cases: the row should say function"
+
+
+@pytest.mark.parametrize("entry", [e for e in ENTRIES if e.code], ids=lambda entry: entry.id)
+def test_named_code_exists_and_names_its_source(entry: catalog.Entry) -> None:
+    modules = [importlib.import_module(f"counterpoint.{name}") for name in entry.code]
+    assert all(public(module) for module in modules)
+    assert "Source:" in "".join(Path(str(module.__file__)).read_text() for module in modules)
+
+
+@pytest.mark.parametrize("entry", with_status("ready"), ids=lambda entry: entry.id)
+def test_ready_means_real_data_end_to_end(entry: catalog.Entry, tmp_path: Path) -> None:
+    parts = card(entry.id)["parts"]
+    trains = [part for part in parts if part["kind"] == "method"]
+    scores = [part for part in parts if part["kind"] == "probe" and part["class"]]
+    assert trains or scores
+    if trains:
+        assert trains[0]["module"].rpartition(".")[2] == entry.id.replace("-", "_")
+        trained(entry.id, tmp_path)
+    for part in scores:
+        probe = getattr(importlib.import_module(part["module"]), part["name"])
+        if hasattr(probe, "score"):
+            assert digits_accuracy(probe()) > 0.8
+
+
+def trained(id: str, folder: Path) -> None:
+    """Two real steps; the model embeds held-out samples afterwards."""
+    modality = methods.find(id).modalities[0]
+    data = load("digits" if modality == "images" else "docstrings", limit=200)
+    model = fit(id, data=data, steps=2, batch_size=32, out=folder)
+    assert math.isfinite(model.about["results"]["final_loss"])
+    assert model.embed(data.test.items).std() > 0
+
+
+def digits_accuracy(probe: Any) -> float:
+    data = load("digits")
+    rows = []
+    for split in (data.train, data.test):
+        rows += [split.gather(range(len(split))).flatten(1).float(), split.labels]
+    return float(probe.score(*rows))
+
+
+@pytest.mark.parametrize("entry", with_status("function"), ids=lambda entry: entry.id)
+def test_function_means_proved_formulas(entry: catalog.Entry) -> None:
+    kinds = {part["kind"] for part in card(entry.id)["parts"]}
+    assert kinds & {"objective", "pair", "geometry", "probe", "curation"}
+    assert "method" not in kinds, "there is a method: the row should say ready"
+    own_test = list((ROOT / "tests").glob(f"*/test_{entry.id.replace('-', '_')}.py"))
+    recorded = (SHARED / "goldens" / f"{entry.id}.json").is_file()
+    proofs = golden_cases(entry.id) if recorded else golden_cases(entry.id) + own_test
+    assert proofs, "neither a golden case nor a test of its own"
+
+
 @pytest.fixture(scope="module")
 def golden_lines() -> list[str]:
     files = [SHARED / "goldens" / f"{entry.id}.json" for entry in ENTRIES if entry.code]

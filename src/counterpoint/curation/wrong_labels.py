@@ -15,6 +15,10 @@ BINS = 100
 SMALLEST = 1e-6
 LARGEST_SHARE = 0.9
 HAIR = 1e-3
+LEAST_WRONG = 0.1
+CERTAIN = 1e-3
+LARGEST_SHIFT = 5.0
+BISECTIONS = 40
 
 
 def noise_share(probabilities: Floats, labels: Ints) -> float:
@@ -22,8 +26,8 @@ def noise_share(probabilities: Floats, labels: Ints) -> float:
 
     Of the rows that a class is predicted for, the 20 % with the highest probability (at least 5)
     are taken to be predicted rightly, so that a label that differs there is wrong; classes are
-    weighed by how often they are predicted. Too high where even the surest predictions err, too
-    low where mistakes avoid the clear cases.
+    weighed by how often they are predicted. At least one label of all counts as wrong. Too high
+    where even the surest predictions err, too low where mistakes avoid the clear cases.
 
     Args:
         probabilities: ``(N, C)``, of a model that has not seen the labels.
@@ -36,7 +40,7 @@ def noise_share(probabilities: Floats, labels: Ints) -> float:
         sure = max(FEWEST_SURE, round(SUREST * len(rows)))
         top = rows[np.argsort(-probabilities[rows, label], kind="stable")[:sure]]
         wrong += len(rows) * float((labels[top] != label).mean())
-    return min(wrong / len(labels), LARGEST_SHARE)
+    return min(max(wrong, 1.0) / len(labels), LARGEST_SHARE)
 
 
 def log_margins(probabilities: Floats) -> Floats:
@@ -54,7 +58,8 @@ def probability_wrong(probabilities: Floats, labels: Ints, share: float) -> Floa
 
     ``f`` is the distribution of the margins of the given labels. ``g`` is that of wrong labels: it
     is known without clean data, since every row can be given wrong labels, each with the frequency
-    at which the model takes the row's class for it, and the model has seen none of them.
+    at which the model takes the row's class for it, and the model has seen none of them. One
+    factor on all odds then makes the mean equal to ``share``.
 
     Args:
         probabilities: ``(N, C)``, of a model that has not seen the labels.
@@ -83,7 +88,25 @@ def probability_wrong(probabilities: Floats, labels: Ints, share: float) -> Floa
     falling = isotonic(y_min=0.0, y_max=1.0, increasing=False)
     fitted = falling.fit_transform(np.arange(bins), ratio, sample_weight=observed)
     centre = np.bincount(place, weights=given, minlength=bins) / np.maximum(observed, 1)
-    return _strict(np.interp(given, centre, fitted), given)
+    return _strict(_adding_up(np.interp(given, centre, fitted), share), given)
+
+
+def _adding_up(wrong: Floats, share: float) -> Floats:
+    """The odds all multiplied by one factor, so that the mean is ``share``.
+
+    Mistakes that are likelier than planted ones (one class always taken for another) lie where
+    ``g`` is thin, and leave the sum short.
+    """
+    odds = np.log(wrong.clip(CERTAIN, 1 - CERTAIN)) - np.log1p(-wrong.clip(CERTAIN, 1 - CERTAIN))
+    low, high = -LARGEST_SHIFT, LARGEST_SHIFT
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if (1 / (1 + np.exp(-odds - middle))).mean() < share:
+            low = middle
+        else:
+            high = middle
+    shifted: Floats = 1 / (1 + np.exp(-odds - low))
+    return shifted
 
 
 def _strict(wrong: Floats, margin: Floats) -> Floats:
@@ -105,7 +128,8 @@ def _confusion(probabilities: Floats, labels: Ints) -> Floats:
 def flag(wrong: Floats, margin: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Flags the k rows most likely wrong, k chosen for the highest expected F1.
 
-    ``E[F1(k)] = 2 sum_{i <= k} P(wrong_i) / (k + sum_i P(wrong_i))``.
+    ``E[F1(k)] = 2 sum_{i <= k} P(wrong_i) / (k + sum_i P(wrong_i))``. A row that is right nine
+    times in ten is not flagged whatever the others are.
 
     Args:
         wrong: ``(N,)``, probability that the label is wrong.
@@ -118,4 +142,4 @@ def flag(wrong: Floats, margin: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
         hits = np.cumsum(wrong[order])
         f1 = 2 * hits / (np.arange(1, len(wrong) + 1) + total)
         flagged[order[: int(f1.argmax()) + 1]] = True
-    return flagged
+    return flagged & (wrong >= LEAST_WRONG)

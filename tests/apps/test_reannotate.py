@@ -10,7 +10,6 @@ import yaml
 from pyarrow import parquet
 
 from counterpoint.apps.reannotate import COLUMNS, judge_from, reannotate, reannotate_corpus
-from counterpoint.apps.reannotator import Reannotator, find_label_issues
 from counterpoint.curation.corrector import Corrector
 from counterpoint.curation.judge import Judge
 from counterpoint.curation.noise import plant
@@ -199,24 +198,3 @@ def test_settings_by_name() -> None:
         judge_from({"neighbors": 20})
     with pytest.raises(SettingError, match="must be of type bool"):
         judge_from({"votes": 1})
-
-
-def test_reannotator_follows_scikit_learn(data: Any) -> None:
-    z, truth, y = data
-    names = np.array(KINDS)
-    found = Reannotator(corrector=QUICK.corrector).fit(z[:200], names[y[:200]])
-    assert found.classes_.tolist() == list(KINDS)
-    assert (found.suggested_ == names[truth[:200]]).mean() > 0.95
-    assert (found.predict(z[200:]) == names[truth[200:]]).mean() > 0.95
-    assert found.get_params()["neighbours"] == 50
-    assert found.set_params(neighbours=7).judge.neighbours == 7
-    with pytest.raises(DataError, match="fit"):
-        Reannotator().predict(z)
-    with pytest.raises(DataError, match="row 1"):
-        Reannotator().fit(z[:3], np.array(["a", "", "b"]))
-
-
-def test_find_label_issues_ranks_rows(data: Any) -> None:
-    z, truth, y = data
-    rows = find_label_issues(y, z, corrector=QUICK.corrector)
-    assert (y[rows[:15]] != truth[rows[:15]]).all()

@@ -44,3 +44,10 @@ def test_unknown_kind_lists_the_right_ones(invoke: Any) -> None:
     assert result.stdout == ""
     assert "No kind 'los'" in result.stderr
     assert "loss" in result.stderr
+
+
+def test_nothing_found_is_said(invoke: Any) -> None:
+    result = invoke("list", "zz*")
+    assert result.exit_code == 0
+    assert "No system matches 'zz*'" in result.stderr
+    assert result.stdout == ""

@@ -24,6 +24,13 @@ def list_systems(
     if as_json:
         print_json({"rows": [entry.row() for entry in found]})
         return
+    if not found:
+        err.print(
+            f"No system matches {pattern!r} and these filters; `counterpoint list` shows all.",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
     columns = ("id", "name", "kind", "modality", "status")
     out.print(
         table(

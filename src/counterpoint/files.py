@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from counterpoint.errors import SettingError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a UTF-8 file beside ``path``, then renames it over: never half a file.
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file beside ``path``, then renames it over: never half a file.
+
+    Args:
+        path: the file; its folder is made if need be.
+        write: is given the open binary file.
 
     Raises:
         SettingError: the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
+            Path(draft).chmod(0o644)
+            Path(draft).replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            Path(draft).unlink(missing_ok=True)
             raise
     except OSError as error:
         raise SettingError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 file whole, see `write_whole`."""
+    write_whole(path, lambda file: file.write(text.encode()))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -27,8 +25,10 @@ from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import number_classes
 from counterpoint.data.corpus import Corpus, relabelled
 from counterpoint.errors import DataError, SettingError, require, unknown_name
+from counterpoint.files import write_whole
 from counterpoint.probes.inputs import Ints
 from counterpoint.progress import OnProgress
+from counterpoint.training.checkpoint import check_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,9 @@ def reannotate_corpus(
     """
     if policy not in get_args(Policy):
         raise unknown_name("policy", policy, get_args(Policy))
-    folder = _writable(out) if out is not None else None
+    folder = Path(out) if out is not None else None
+    if folder is not None:
+        check_writable(folder)
     judge = judge or Judge()
     start = time.monotonic()
     rows = np.flatnonzero(corpus.usable)
@@ -439,17 +441,6 @@ def _shown(corpus: Corpus, row: int) -> dict[str, str]:
     return shown
 
 
-def _writable(out: str | Path) -> Path:
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise SettingError(f"Cannot write to {folder}: {error.strerror or error}.") from error
-    return folder
-
-
 def _written(
     folder: Path,
     corpus: Corpus,
@@ -489,17 +480,5 @@ def _written(
         "config.yaml": lambda file: file.write(yaml.safe_dump(settings, sort_keys=False).encode()),
     }
     for name, write in writers.items():
-        _whole(folder / name, write)
+        write_whole(folder / name, write)
     return {name: str(folder / name) for name in writers}
-
-
-def _whole(file: Path, write: Callable[[Any], None]) -> None:
-    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            write(stream)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(file)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

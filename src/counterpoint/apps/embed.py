@@ -10,6 +10,7 @@ import numpy as np
 from counterpoint.apps.model import Model
 from counterpoint.data.dataset import Dataset, Split
 from counterpoint.errors import SettingError, require
+from counterpoint.files import write_whole
 from counterpoint.progress import OnProgress
 
 Which = Literal["all", "train", "test"]
@@ -58,15 +59,7 @@ def embed(
             [model.embed(split, batch_size, on_progress) for split in splits.values()]
         ),
     }
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            writers[out.suffix](file, columns, data.classes)
-        partial.replace(out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise SettingError(f"Cannot write {out}: {error.strerror or error}.") from error
+    write_whole(out, lambda file: writers[out.suffix](file, columns, data.classes))
     return out
 
 

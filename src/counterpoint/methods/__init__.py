@@ -86,7 +86,7 @@ def check(name: str, values: dict[str, Any]) -> dict[str, Any]:
     """Every hyper-parameter of a method: ``values`` in the right types, defaults for the rest.
 
     Raises:
-        SettingError: a wrong name or type; the message lists the right ones.
+        SettingError: a wrong name, type or range; the message lists the right ones.
     """
     from pydantic import ConfigDict, ValidationError, create_model
 
@@ -94,7 +94,7 @@ def check(name: str, values: dict[str, Any]) -> dict[str, Any]:
     for key in values:
         if key not in parameters:
             raise unknown_name(f"argument of method {name!r}:", key, parameters)
-    hints = get_type_hints(find(name).__init__)
+    hints = get_type_hints(find(name).__init__, include_extras=True)
     fields: dict[str, Any] = {
         key: (hints[key], ... if parameter.default is _REQUIRED else parameter.default)
         for key, parameter in parameters.items()

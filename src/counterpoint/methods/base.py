@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from counterpoint.data.batch import Batch, Inputs
 from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+"""The type of a hyper-parameter between 0 and 1."""
 
 View = Callable[[Any], Any]
 """Makes one random view of a raw sample: the view, or a pair ``(view, meta)``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
@@ -12,7 +13,7 @@ from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.engine.ranks import is_distributed
 from counterpoint.errors import SettingError
-from counterpoint.methods.base import Codes, View
+from counterpoint.methods.base import Codes, Fraction, View
 from counterpoint.methods.image.simclr import SimCLR
 from counterpoint.objectives import functional as F
 from counterpoint.views import augment
@@ -44,14 +45,14 @@ class CACR(SimCLR):
     def __init__(
         self,
         encoder: Encoder,
-        positives: int = 4,
-        t_positive: float = 1.0,
-        t_negative: float = 2.0,
-        alpha: float = 1.0,
-        beta: float = 1.0,
-        tau_plus: float = 0.0,
-        outputs: int = 128,
-        hidden: int | None = None,
+        positives: PositiveInt = 4,
+        t_positive: PositiveFloat = 1.0,
+        t_negative: PositiveFloat = 2.0,
+        alpha: PositiveFloat = 1.0,
+        beta: PositiveFloat = 1.0,
+        tau_plus: Fraction = 0.0,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
         batch_norm: bool = True,
     ) -> None:
         super().__init__(encoder, outputs=outputs, hidden=hidden, batch_norm=batch_norm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
@@ -34,10 +35,10 @@ class DCL(SimCLR):
         self,
         encoder: Encoder,
         weighted: bool = False,
-        temperature: float = 0.1,
-        sigma: float = 0.5,
-        outputs: int = 128,
-        hidden: int | None = None,
+        temperature: PositiveFloat = 0.1,
+        sigma: PositiveFloat = 0.5,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
         batch_norm: bool = True,
     ) -> None:
         super().__init__(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from counterpoint.encoders.base import Encoder
 from counterpoint.encoders.momentum import MomentumCopy
 from counterpoint.errors import SettingError
+from counterpoint.methods.base import Fraction
 from counterpoint.methods.image.moco import MoCo
 from counterpoint.objectives import functional as F
 
@@ -44,12 +46,12 @@ class FeatureTransformation(MoCo):
         extrapolate: bool = True,
         elementwise_positives: bool = False,
         elementwise_negatives: bool = False,
-        mix_from: float = 0.0,
-        temperature: float = 0.2,
-        queue: int = 1024,
-        momentum: float = 0.99,
-        outputs: int = 128,
-        hidden: int | None = None,
+        mix_from: Fraction = 0.0,
+        temperature: PositiveFloat = 0.2,
+        queue: PositiveInt = 1024,
+        momentum: Fraction = 0.99,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
         batch_norm: bool = False,
     ) -> None:
         super().__init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from counterpoint.data.batch import Batch
@@ -43,12 +44,12 @@ class GroCo(Method):
     def __init__(
         self,
         encoder: Encoder,
-        positives: int = 1,
-        hardest: int = 10,
-        steepness: float = 1.0,
-        gain: float = 32.0,
-        outputs: int = 128,
-        hidden: int | None = None,
+        positives: PositiveInt = 1,
+        hardest: PositiveInt = 10,
+        steepness: PositiveFloat = 1.0,
+        gain: PositiveFloat = 32.0,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
     ) -> None:
         super().__init__(encoder)
         if positives < 1 or hardest < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from counterpoint.data.batch import Batch
@@ -55,14 +56,14 @@ class Hydra(Method):
         encoder: Encoder,
         pairing: Pairing = "arbitrary",
         gated: bool = True,
-        temperature: float = 0.1,
+        temperature: PositiveFloat = 0.1,
         renormalise: bool = False,
         repulsion: float | None = None,
-        max_classes: int = 1000,
-        label_width: int = 512,
-        gate_hidden: int = 1024,
-        outputs: int = 256,
-        hidden: int | None = None,
+        max_classes: PositiveInt = 1000,
+        label_width: PositiveInt = 512,
+        gate_hidden: PositiveInt = 1024,
+        outputs: PositiveInt = 256,
+        hidden: PositiveInt | None = None,
     ) -> None:
         super().__init__(encoder)
         if max_classes < 2:

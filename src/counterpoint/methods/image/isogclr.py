@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.engine.ranks import is_distributed
-from counterpoint.methods.base import Codes, View
+from counterpoint.methods.base import Codes, Fraction, View
 from counterpoint.methods.image.simclr import SimCLR
 from counterpoint.objectives.sogclr import SogCLR
 from counterpoint.pairs.sample_state import SampleState
@@ -46,15 +47,15 @@ class ISogCLR(SimCLR):
     def __init__(
         self,
         encoder: Encoder,
-        temperature: float = 0.1,
+        temperature: PositiveFloat = 0.1,
         rho: float | None = 0.3,
-        gamma: float = 0.9,
+        gamma: Fraction = 0.9,
         eta: float = 0.01,
-        beta: float = 0.9,
-        lowest: float = 0.05,
-        highest: float = 0.7,
-        outputs: int = 128,
-        hidden: int | None = None,
+        beta: Fraction = 0.9,
+        lowest: PositiveFloat = 0.05,
+        highest: PositiveFloat = 0.7,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
         batch_norm: bool = True,
     ) -> None:
         super().__init__(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from counterpoint.encoders.base import Encoder
 from counterpoint.errors import SettingError
+from counterpoint.methods.base import Fraction
 from counterpoint.methods.image.moco import MoCo
 from counterpoint.objectives import functional as F
 
@@ -42,12 +44,12 @@ class MoCHi(MoCo):
         hardest: int = 32,
         pairs: int = 16,
         with_query: int = 16,
-        mix_from: float = 0.05,
-        temperature: float = 0.2,
-        queue: int = 4096,
-        momentum: float = 0.99,
-        outputs: int = 128,
-        hidden: int | None = None,
+        mix_from: Fraction = 0.05,
+        temperature: PositiveFloat = 0.2,
+        queue: PositiveInt = 4096,
+        momentum: Fraction = 0.99,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
         batch_norm: bool = False,
     ) -> None:
         super().__init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -13,7 +14,7 @@ from counterpoint.encoders.base import Encoder
 from counterpoint.encoders.heads import projection
 from counterpoint.encoders.momentum import MomentumCopy
 from counterpoint.engine.ranks import gather_rows
-from counterpoint.methods.base import Codes, Method, View
+from counterpoint.methods.base import Codes, Fraction, Method, View
 from counterpoint.objectives import functional as F
 from counterpoint.pairs.queue import MemoryQueue
 from counterpoint.views import augment
@@ -47,11 +48,11 @@ class MoCo(Method):
     def __init__(
         self,
         encoder: Encoder,
-        temperature: float = 0.2,
-        queue: int = 4096,
-        momentum: float = 0.99,
-        outputs: int = 128,
-        hidden: int | None = None,
+        temperature: PositiveFloat = 0.2,
+        queue: PositiveInt = 4096,
+        momentum: Fraction = 0.99,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
         batch_norm: bool = False,
     ) -> None:
         super().__init__(encoder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
@@ -45,10 +46,10 @@ class SimCLR(Method):
         self,
         encoder: Encoder,
         objective: str = "nt_xent",
-        temperature: float = 0.1,
-        outputs: int = 128,
-        hidden: int | None = None,
-        layers: int = 2,
+        temperature: PositiveFloat = 0.1,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
+        layers: PositiveInt = 2,
         batch_norm: bool = True,
     ) -> None:
         super().__init__(encoder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
@@ -40,9 +41,9 @@ class SupCon(Method):
     def __init__(
         self,
         encoder: Encoder,
-        temperature: float = 0.1,
-        outputs: int = 128,
-        hidden: int | None = None,
+        temperature: PositiveFloat = 0.1,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
         batch_norm: bool = True,
     ) -> None:
         super().__init__(encoder)

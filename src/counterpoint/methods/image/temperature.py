@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
 from counterpoint.encoders.base import Encoder
 from counterpoint.engine.ranks import is_distributed
 from counterpoint.errors import SettingError
-from counterpoint.methods.base import Codes
+from counterpoint.methods.base import Codes, Fraction
 from counterpoint.methods.image.simclr import SimCLR
 from counterpoint.objectives import functional as F
 
@@ -37,11 +38,11 @@ class HardContrastive(SimCLR):
     def __init__(
         self,
         encoder: Encoder,
-        temperature: float = 0.3,
-        alpha: float = 0.0819,
-        mine_from: float = 0.25,
-        outputs: int = 128,
-        hidden: int | None = None,
+        temperature: PositiveFloat = 0.3,
+        alpha: Fraction = 0.0819,
+        mine_from: Fraction = 0.25,
+        outputs: PositiveInt = 128,
+        hidden: PositiveInt | None = None,
         batch_norm: bool = True,
     ) -> None:
         super().__init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from counterpoint.data.batch import Batch
@@ -30,7 +31,9 @@ class SimCSE(Method):
 
     modalities = ("text",)
 
-    def __init__(self, encoder: Encoder, temperature: float = 0.05, head: bool = True) -> None:
+    def __init__(
+        self, encoder: Encoder, temperature: PositiveFloat = 0.05, head: bool = True
+    ) -> None:
         super().__init__(encoder)
         width = encoder.width
         self.head = nn.Sequential(nn.Linear(width, width), nn.Tanh()) if head else nn.Identity()

@@ -11,6 +11,25 @@ from typing import IO
 from counterpoint.errors import SettingError
 
 
+def check_writable(folder: Path) -> None:
+    """Makes ``folder`` and proves that files can be written there.
+
+    Raises:
+        SettingError: they cannot; said before any work is done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * 65536)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise SettingError(
+            f"Cannot write to {folder}: {error.strerror or error}. Free some space, or choose "
+            f"another folder with out=."
+        ) from error
+
+
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes a file beside ``path``, then renames it over: never half a file.
 

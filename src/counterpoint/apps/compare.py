@@ -25,10 +25,9 @@ from counterpoint.apps.two_views import two_views
 from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.errors import CounterpointError
-from counterpoint.files import write_text
+from counterpoint.files import check_writable, write_text
 from counterpoint.probes import PROTOCOL, EvaluationProtocol
 from counterpoint.progress import OnProgress, Progress
-from counterpoint.training.checkpoint import check_writable
 from counterpoint.training.history import History, load_history
 
 DEFAULT_DATA = "glyphs"

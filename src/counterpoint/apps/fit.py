@@ -17,9 +17,9 @@ from counterpoint.apps.model import Model
 from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.errors import DataError, SettingError, unknown_name
+from counterpoint.files import check_writable
 from counterpoint.progress import OnProgress
 from counterpoint.training import TrainSettings, train
-from counterpoint.training.checkpoint import check_writable
 from counterpoint.training.history import History
 
 CONFIG = "config.yaml"

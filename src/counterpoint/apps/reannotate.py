@@ -25,10 +25,9 @@ from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import number_classes
 from counterpoint.data.corpus import Corpus, relabelled
 from counterpoint.errors import DataError, SettingError, require, unknown_name
-from counterpoint.files import write_whole
+from counterpoint.files import check_writable, write_whole
 from counterpoint.probes.inputs import Ints
 from counterpoint.progress import OnProgress
-from counterpoint.training.checkpoint import check_writable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,9 +15,8 @@ from typing import Any
 from counterpoint.claims._claim import Claim, Pair, Part
 from counterpoint.claims._verdict import INTERVAL, RULE, combine, effect, judge
 from counterpoint.errors import CounterpointError, SettingError, unknown_name
-from counterpoint.files import write_text
+from counterpoint.files import check_writable, write_text
 from counterpoint.progress import OnProgress, Progress
-from counterpoint.training.checkpoint import check_writable
 
 
 def names() -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from counterpoint.errors import SettingError
+from counterpoint.files import write_text
 
 
 def cached(name: str, key: str, make: Callable[[], str]) -> str:
@@ -24,13 +26,8 @@ def cached(name: str, key: str, make: Callable[[], str]) -> str:
     with suppress(OSError, UnicodeDecodeError):
         return file.read_text(encoding="utf-8")
     text = make()
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=file.parent, delete=False
-        ) as draft:
-            draft.write(text)
-        Path(draft.name).replace(file)
+    with suppress(SettingError):
+        write_text(file, text)
     return text
 
 

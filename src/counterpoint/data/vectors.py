@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.data.cache import cache_folder
+from counterpoint.errors import SettingError
+from counterpoint.files import write_whole
 
 DIGEST = 16
 Keys = NDArray[np.bytes_]
@@ -57,8 +58,7 @@ class VectorCache:
         """Keeps one vector ``(D,)`` a key; a part is found once its vectors are there."""
         order = np.argsort(keys)
         name = hashlib.sha256(keys[order].tobytes()).hexdigest()[:16]
-        with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with suppress(SettingError):
             _write(self.folder / f"{name}-keys.npy", keys[order])
             _write(self.folder / f"{name}.npy", vectors[order].astype(np.float32))
 
@@ -77,6 +77,4 @@ def _content(item: Any) -> bytes:
 
 
 def _write(file: Path, array: NDArray[Any]) -> None:
-    with tempfile.NamedTemporaryFile("wb", dir=file.parent, delete=False) as draft:
-        np.save(draft, array)
-    Path(draft.name).replace(file)
+    write_whole(file, lambda draft: np.save(draft, array))

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from counterpoint.errors import DataError, SettingError
+from counterpoint.files import write_whole
 
 FORMAT = 1
-
-
-def check_writable(folder: Path) -> None:
-    """Makes ``folder`` and proves that files can be written there.
-
-    Raises:
-        SettingError: they cannot; said before any work is done.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"\0" * 65536)
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        raise SettingError(
-            f"Cannot write to {folder}: {error.strerror or error}. Free some space, or choose "
-            f"another folder with out=."
-        ) from error
 
 
 def checkpoint_path(out: Path) -> Path:
@@ -39,19 +19,12 @@ def checkpoint_path(out: Path) -> Path:
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes beside ``path``, then renames over it: the old file or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    """Writes whole or not at all: the file at ``path`` is the old one or the new one."""
     try:
-        with partial.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
+        write_whole(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+    except (SettingError, RuntimeError) as error:
         kept = f" The previous checkpoint {path} is kept." if path.exists() else ""
-        raise DataError(f"Cannot write the checkpoint {path}: {error}.{kept}") from error
+        raise DataError(f"Cannot write the checkpoint {path}: {error}{kept}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from counterpoint.data.dataset import Dataset
 from counterpoint.errors import DataError, require
+from counterpoint.files import check_writable
 from counterpoint.methods.base import Method
 from counterpoint.progress import OnProgress
 from counterpoint.training.callbacks import Keeper, Recorder, Watch
-from counterpoint.training.checkpoint import check_writable, checkpoint_path, load_checkpoint
+from counterpoint.training.checkpoint import checkpoint_path, load_checkpoint
 from counterpoint.training.history import History, load_history
 from counterpoint.training.module import Loop
 from counterpoint.training.order import Order

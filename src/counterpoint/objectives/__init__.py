@@ -1,6 +1,7 @@
 """Losses: for every objective a function in `functional` and a module of the same arguments."""
 
 from counterpoint.objectives import functional
+from counterpoint.objectives.amcl import AMCL, AMCLBarlow, AMCLSimSiam
 from counterpoint.objectives.ar2 import AR2Ranker, AR2Retriever
 from counterpoint.objectives.bacon import (
     CrossViewDistillation,
@@ -69,6 +70,7 @@ from counterpoint.objectives.temperature import Temperature
 from counterpoint.objectives.whitenedcse import WhitenedCSE
 
 __all__ = [
+    "AMCL",
     "BECLR",
     "BPR",
     "CACR",
@@ -101,6 +103,8 @@ __all__ = [
     "SBCL",
     "STAR",
     "TFUPT",
+    "AMCLBarlow",
+    "AMCLSimSiam",
     "AR2Ranker",
     "AR2Retriever",
     "AbsoluteBoost",

@@ -1,5 +1,11 @@
 """Every objective as a function."""
 
+from counterpoint.objectives.amcl import (
+    amcl,
+    amcl_barlow,
+    amcl_simsiam,
+    temperature_penalty,
+)
 from counterpoint.objectives.ar2 import ar2_ranker, ar2_retriever
 from counterpoint.objectives.bacon import (
     cross_view_distillation,
@@ -70,6 +76,9 @@ from counterpoint.objectives.whitenedcse import whitenedcse
 __all__ = [
     "absolute_boost",
     "adameow",
+    "amcl",
+    "amcl_barlow",
+    "amcl_simsiam",
     "ar2_ranker",
     "ar2_retriever",
     "barlip",
@@ -182,6 +191,7 @@ __all__ = [
     "supremix",
     "swalip",
     "swalip_prototypes",
+    "temperature_penalty",
     "tfup_t",
     "token_similarity",
     "triplet_ranking",

@@ -97,3 +97,25 @@ def test_what_does_not_fit_is_refused():
         SecondSpace(torch.ones(3, 2, dtype=torch.long))
     with pytest.raises(DataError, match="function"):
         SparsePairs(one, one, (N, M)).attraction(torch.randn(M, 2), across_ranks=True)
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_same_label_gives_the_same_bits_in_every_run_on_two_threads(two_threads):
+    labels = torch.randint(0, 60, (1024,))
+    z = torch.randn(1024, 128)
+
+    def gradient():
+        rows = z.clone().requires_grad_()
+        means, _ = SameLabel(labels).attraction(rows)
+        (grad,) = torch.autograd.grad((means * rows).sum(), rows)
+        return grad
+
+    first = gradient()
+    assert all(torch.equal(gradient(), first) for _ in range(10))

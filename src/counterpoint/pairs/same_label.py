@@ -50,7 +50,7 @@ class SameLabel:
         counts = torch.bincount(candidate_class, minlength=len(classes))
         if across_ranks:
             sums, counts = total_over_ranks(sums), total_over_ranks(counts)
-        total, count = sums[anchor_class], counts[anchor_class].to(candidates.dtype)
+        total, count = sums.index_select(0, anchor_class), counts[anchor_class].to(candidates.dtype)
         if own:
             total, count = total - candidates, count - 1
         counted = (count > 0) & (self.anchor_labels != UNKNOWN)

@@ -85,6 +85,14 @@ def gather_rows(rows: Tensor) -> Tensor:
     return torch.cat([shard[:size] for shard, size in zip(shards, sizes, strict=True)])
 
 
+def from_first_rank(x: Tensor) -> Tensor:
+    """The tensor of rank 0, without gradient; its shape is the same everywhere."""
+    x = x.detach().clone()
+    if world_size() > 1:
+        dist.broadcast(x, 0)
+    return x
+
+
 def global_sum(x: Tensor) -> Tensor:
     """The sum over ranks, without gradient."""
     x = x.detach().clone()

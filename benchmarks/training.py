@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from peers import theirs
 
 from counterpoint import data as sources
 from counterpoint import encoders, methods
@@ -66,53 +67,8 @@ def bare(data: Dataset, steps: int) -> float:
 
 def lightly(data: Dataset, steps: int) -> float:
     """Seconds of lightly's SimCLR head and loss under Lightning's trainer, as in its examples."""
-    import lightning.pytorch as pl
-    from lightly.loss import NTXentLoss
-    from lightly.models.modules import SimCLRProjectionHead
-    from torch.utils.data import DataLoader
-
-    method = simclr(data)
-
-    class SimCLR(pl.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.backbone = method.encoder
-            width = method.encoder.width
-            self.head = SimCLRProjectionHead(width, width, 128)
-            self.criterion = NTXentLoss(temperature=0.1)
-
-        def training_step(self, batch, index):
-            z1, z2 = (self.head(self.backbone(view)) for view in batch.views)
-            loss = self.criterion(z1, z2)
-            self.log("loss", loss)
-            return loss
-
-        def configure_optimizers(self):
-            return torch.optim.AdamW(self.parameters(), lr=1e-3)
-
-        def on_train_start(self) -> None:
-            self.start = time.perf_counter()
-
-        def on_train_end(self) -> None:
-            self.seconds = time.perf_counter() - self.start
-
-    module = SimCLR()
-    batches = Batches(data.train, method.views(data), method.encoder, order_of(data))
-    loader = DataLoader(
-        batches, sampler=range(steps), batch_size=None, collate_fn=lambda batch: batch
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = pl.Trainer(
-            max_epochs=1,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=folder,
-        )
-        trainer.fit(module, loader)
-    return module.seconds
+    settings = TrainSettings.of(steps=steps, batch_size=BATCH).resolved("images")
+    return theirs("simclr", data, settings)[1]
 
 
 def main() -> None:

@@ -152,6 +152,8 @@ class Block:
             fill_offsets(logits, terms.excluded, own, -torch.inf)
         if self.positive is not None and terms.aggregate == "log_sum":
             self._sum_positives(logits, self.positive)
+        if self.positive is not None and terms.decoupled:
+            logits.masked_fill_(self.positive > 0, -torch.inf)
         self.logits = logits
 
     def _change(
@@ -179,7 +181,7 @@ class Block:
 
     def sums(self, shift: Tensor | None) -> RowSums:
         """Sums over these candidates, once exponentiated with ``shift``."""
-        total = _unshift(self._negatives().sum(1), shift)
+        total = _unshift(self.logits.sum(1), shift)
         if self.positive is None:
             return RowSums(total)
         return RowSums(total, self.positive.sum(1), self.pull)
@@ -207,18 +209,13 @@ class Block:
             return BlockGradient(self.logits, push)
         counted = sums.mass > 0
         push = torch.where(counted, push, 0.0)[:, None]
-        away = self._negatives().mul_(push)
+        away = self.logits.mul_(push)
         if self.toward is None:
             drag = torch.where(counted, upstream / sums.mass, 0.0)[:, None]
             return BlockGradient(away.addcmul_(self.positive, drag, value=-1))
         exps, top = self.toward
         drag = _share(sums.pull, top, upstream)[:, None]
         return BlockGradient(away.addcmul_(exps, drag, value=-1))
-
-    def _negatives(self) -> Tensor:
-        if self.positive is None or not self.terms.decoupled:
-            return self.logits
-        return self.logits.masked_fill(self.positive > 0, 0.0)
 
 
 def _weights(positive: Tensor, valid: Tensor | None, like: Tensor) -> Tensor:

@@ -282,6 +282,7 @@ def _check_settings(form: Form, heads: Heads, beta: float, hardest: int | None) 
 @objective(
     inputs="features",
     across_ranks="no negatives: ranks of equal batches average it",
+    ranks="rows",
     source=SOURCE + ", Table 2 (2.2)",
 )
 def amcl_simsiam(

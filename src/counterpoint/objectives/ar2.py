@@ -91,6 +91,7 @@ def ar2_retriever(
 @objective(
     inputs="scores",
     across_ranks="a query has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source=SOURCE,
 )
 def ar2_ranker(scores: Tensor, *, reduction: Reduction = "mean") -> Tensor:

@@ -171,6 +171,7 @@ def distribution_regulariser(
 @objective(
     inputs="logits",
     across_ranks="a sample has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source=SOURCE,
 )
 def cross_view_distillation(

@@ -14,6 +14,7 @@ from counterpoint.objectives.registry import Loss, objective
 @objective(
     inputs="scores",
     across_ranks="a pair has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source="Rendle et al. 2009, BPR: Bayesian Personalized Ranking from Implicit Feedback",
 )
 def bpr(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean") -> Tensor:

@@ -121,6 +121,7 @@ def cacr(
 @objective(
     inputs="queue",
     across_ranks="a rank has its own anchors and its copy of the queue; ranks average it",
+    ranks="rows",
     source=f"{SOURCE}; form with a momentum encoder and a queue",
 )
 def cacr_queue(

@@ -17,6 +17,7 @@ LENGTH_FLOOR = 1e-8
 @objective(
     inputs="features",
     across_ranks="it does not depend on the batch; every rank has the same value",
+    ranks="rows",
     source=SOURCE,
 )
 def semantic_preservation(
@@ -60,6 +61,7 @@ def semantic_preservation(
 @objective(
     inputs="features",
     across_ranks="a sample has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source=SOURCE,
 )
 def masked_reconstruction(

@@ -157,7 +157,7 @@ def cl2l(
     return both if total == "sum" else both / 2
 
 
-@objective(inputs="views", across_ranks=OWN_BATCH, source=SOURCE)
+@objective(inputs="views", across_ranks=OWN_BATCH, ranks="rows", source=SOURCE)
 def siamlip(
     p_image: Tensor,
     p_text: Tensor,

@@ -22,6 +22,7 @@ SOURCE = "Paiss et al. 2023, Teaching CLIP to Count to Ten, arXiv 2302.12066"
 @objective(
     inputs="views",
     across_ranks="an image has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source=SOURCE,
 )
 def count_to_ten(

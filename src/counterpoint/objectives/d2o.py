@@ -16,6 +16,7 @@ from counterpoint.objectives.registry import Loss, objective
 @objective(
     inputs="log-probabilities",
     across_ranks="a prompt has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source="Duan et al. 2024, Negating Negatives, arXiv 2403.03419, Eq. 3",
 )
 def d2o(

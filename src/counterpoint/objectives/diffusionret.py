@@ -118,6 +118,7 @@ def discrimination(
 @objective(
     inputs="scores",
     across_ranks="a query has its own list and loss; ranks of equal batches average it",
+    ranks="rows",
     source=SOURCE,
 )
 def list_generation(

@@ -17,6 +17,7 @@ ROW_BY_ROW = "a row has its own loss; ranks of equal batches average it"
 @objective(
     inputs="logits",
     across_ranks=ROW_BY_ROW,
+    ranks="rows",
     source="Hinton et al. 2015, Distilling the Knowledge in a Neural Network",
 )
 def kd(
@@ -47,6 +48,7 @@ def kd(
 @objective(
     inputs="logits",
     across_ranks=ROW_BY_ROW,
+    ranks="rows",
     source="Zhao et al. 2022, Decoupled Knowledge Distillation, Eq. 7",
 )
 def dkd(

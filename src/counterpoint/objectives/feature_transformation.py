@@ -108,6 +108,7 @@ def transform(
 @objective(
     inputs="queue",
     across_ranks="a rank has its own queries and its copy of the queue; ranks average it",
+    ranks="rows",
     source=SOURCE,
 )
 def feature_transformation(

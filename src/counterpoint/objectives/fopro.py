@@ -58,7 +58,7 @@ def prototype_logits(
     return scores.scatter_add(1, labels[:, None], -amount[:, None]) / temperature
 
 
-@objective(inputs="prototypes", across_ranks=ROW_BY_ROW, source=SOURCE)
+@objective(inputs="prototypes", across_ranks=ROW_BY_ROW, ranks="rows", source=SOURCE)
 def fopro(
     z: Tensor,
     prototypes: Tensor,
@@ -105,7 +105,7 @@ def fopro(
     return reduce(cross_entropy(logits, labels, reduction="none"), reduction, kept)
 
 
-@objective(inputs="logits", across_ranks=ROW_BY_ROW, source=SOURCE)
+@objective(inputs="logits", across_ranks=ROW_BY_ROW, ranks="rows", source=SOURCE)
 def bootstrapped(
     logits: Tensor,
     labels: Tensor,

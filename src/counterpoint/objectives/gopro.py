@@ -28,6 +28,7 @@ class Parts(NamedTuple):
 @objective(
     inputs="features",
     across_ranks="an image has its own part; ranks of equal batches average it",
+    ranks="rows",
     source=SOURCE,
 )
 def prompt_consistency(texts: Tensor, *views: Tensor) -> Tensor:

@@ -101,7 +101,9 @@ def laf_alignment(
     return kept.sum() - len(kept) * (lost / temperature).logsumexp(0)
 
 
-@objective(inputs="features", across_ranks="mean over a rank's own batch", source=SOURCE)
+@objective(
+    inputs="features", across_ranks="mean over a rank's own batch", ranks="rows", source=SOURCE
+)
 def laf_autoencoder(
     rebuilt: Tensor, target: Tensor, mean: Tensor, deviation: Tensor, *, kl_weight: float = 0.025
 ) -> Tensor:

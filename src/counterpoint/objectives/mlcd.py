@@ -26,7 +26,7 @@ SOURCE = (
 ACROSS_RANKS = "every rank holds all class vectors; a sample has its own loss, ranks average it"
 
 
-@objective(inputs="prototypes", across_ranks=ACROSS_RANKS, source=SOURCE)
+@objective(inputs="prototypes", across_ranks=ACROSS_RANKS, ranks="rows", source=SOURCE)
 def mlcd(
     z: Tensor,
     prototypes: Tensor,
@@ -71,7 +71,7 @@ def mlcd(
     return reduce(log_sum_with_zero(-positives, kept) + pushed, reduction)
 
 
-@objective(inputs="prototypes", across_ranks=ACROSS_RANKS, source=SOURCE)
+@objective(inputs="prototypes", across_ranks=ACROSS_RANKS, ranks="rows", source=SOURCE)
 def multi_label(
     z: Tensor,
     prototypes: Tensor,

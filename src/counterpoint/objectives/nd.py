@@ -15,6 +15,7 @@ from counterpoint.objectives.registry import Loss, objective
 @objective(
     inputs="features",
     across_ranks="a row has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source="Wang et al. 2024, Improving Knowledge Distillation via Regularizing Feature Norm and "
     "Direction, arXiv 2305.17007",
 )

@@ -33,6 +33,7 @@ class Parts(NamedTuple):
 @objective(
     inputs="logits",
     across_ranks="a pair has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source="Kim et al. 2023, Prefer to Classify, arXiv 2306.04925",
 )
 def p2c(

@@ -25,6 +25,7 @@ RATIO_EPS = 3e-7
 @objective(
     inputs="feature maps",
     across_ranks="an image has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source=SOURCE,
 )
 def pcl_sr(

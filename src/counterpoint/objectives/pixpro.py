@@ -16,7 +16,7 @@ NO_PAIR = 1e-6
 """Added to the number of pairs by the authors, so that an image without any gives 0."""
 
 
-@objective(inputs="feature maps", across_ranks=ACROSS_RANKS, source=SOURCE)
+@objective(inputs="feature maps", across_ranks=ACROSS_RANKS, ranks="rows", source=SOURCE)
 def pixpro(queries: Tensor, keys: Tensor, pairs: Tensor) -> Tensor:
     """``-2 mean_n sum_ij A_ij cos(q_i, k_j) / sum_ij A_ij``, one direction.
 
@@ -43,7 +43,7 @@ def pixpro(queries: Tensor, keys: Tensor, pairs: Tensor) -> Tensor:
     return -2 * agreement.mean()
 
 
-@objective(inputs="feature maps", across_ranks=ACROSS_RANKS, source=SOURCE)
+@objective(inputs="feature maps", across_ranks=ACROSS_RANKS, ranks="rows", source=SOURCE)
 def pixcontrast(
     queries: Tensor, keys: Tensor, pairs: Tensor, *, temperature: float = 0.3
 ) -> Tensor:

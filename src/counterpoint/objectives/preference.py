@@ -44,6 +44,7 @@ def implicit_reward(policy: Tensor, reference: Tensor, *, beta: float = 0.1) -> 
 @objective(
     inputs="log-probabilities",
     across_ranks=PAIR_BY_PAIR,
+    ranks="rows",
     source="Rafailov et al. 2023, Direct Preference Optimization, Eq. 7",
 )
 def dpo(
@@ -92,6 +93,7 @@ def dpo(
 @objective(
     inputs="log-probabilities",
     across_ranks=PAIR_BY_PAIR,
+    ranks="rows",
     source=(
         "Azar et al. 2024, A General Theoretical Paradigm to Understand "
         "Learning from Human Preferences, Eq. 17"
@@ -128,6 +130,7 @@ def ipo(
 @objective(
     inputs="log-probabilities",
     across_ranks=PAIR_BY_PAIR,
+    ranks="rows",
     source=(
         "Pal et al. 2024, Smaug: Fixing Failure Modes of Preference "
         "Optimisation with DPO-Positive, Eq. 3"
@@ -177,6 +180,7 @@ def dpop(
 @objective(
     inputs="log-probabilities",
     across_ranks=PAIR_BY_PAIR,
+    ranks="rows",
     source="Xu et al. 2024, Contrastive Preference Optimization, Eq. 5",
 )
 def cpo(
@@ -214,6 +218,7 @@ def cpo(
 @objective(
     inputs="log-probabilities",
     across_ranks=PAIR_BY_PAIR,
+    ranks="rows",
     source="Zhao et al. 2023, SLiC-HF, Eq. 1",
 )
 def slic(
@@ -253,6 +258,7 @@ def slic(
 @objective(
     inputs="log-probabilities",
     across_ranks=PAIR_BY_PAIR,
+    ranks="rows",
     source="Hong et al. 2024, ORPO, Eqs. 6 and 7",
 )
 def orpo(
@@ -300,6 +306,7 @@ def log_odds(log_p: Tensor) -> Tensor:
 @objective(
     inputs="log-probabilities",
     across_ranks=PAIR_BY_PAIR,
+    ranks="rows",
     source="Meng et al. 2024, SimPO, Eq. 6",
 )
 def simpo(
@@ -348,6 +355,7 @@ def simpo(
 @objective(
     inputs="log-probabilities",
     across_ranks=PAIR_BY_PAIR,
+    ranks="rows",
     source="Ethayarajh et al. 2024, KTO, Eqs. 7 and 8",
 )
 def kto(

@@ -20,6 +20,7 @@ OverNegatives = Literal["max", "min", "mean"]
 @objective(
     inputs="log-probabilities",
     across_ranks="a question has its own loss; ranks of equal batches average it",
+    ranks="rows",
     source="Wang et al. 2025, Quality-guided Contrastive Rationale Distillation, arXiv 2405.13014",
 )
 def qcrd(

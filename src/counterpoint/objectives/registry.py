@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any, ClassVar, Literal, ParamSpec
 
 import torch
@@ -34,6 +35,8 @@ Inputs = Literal[
     "regions",
     "graph",
 ]
+Ranks = Literal["global", "rows", "batch"]
+HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class Objective:
             ``"regions"`` of images beside captions,
             nodes of a ``"graph"``.
         across_ranks: which negatives N processes see, and how they equal one.
+        ranks: ``"global"``: with ``across_ranks=True`` N processes have the loss and the gradients
+            of one that holds all rows; ``"rows"``: no row looks at another, so that the mean over
+            ranks of equal batches is that of one process; ``"batch"``: the loss is that of a rank's
+            own batch, and N processes are not one.
         source: paper and equation.
         module: the class with the same arguments.
     """
@@ -61,6 +68,7 @@ class Objective:
     function: Callable[..., Tensor]
     inputs: Inputs
     across_ranks: str
+    ranks: Ranks
     source: str
     module: type[nn.Module] | None = None
 
@@ -69,9 +77,18 @@ _OBJECTIVES: dict[str, Objective] = {}
 
 
 def objective(
-    *, inputs: Inputs, across_ranks: str, source: str
+    *, inputs: Inputs, across_ranks: str, ranks: Ranks | None = None, source: str
 ) -> Callable[[Callable[Arguments, Tensor]], Callable[Arguments, Tensor]]:
-    """Registers a function as an objective; its sums keep full precision under autocast."""
+    """Registers a function as an objective, which is computed in float32 or better.
+
+    Autocast is off inside, and half-precision tensors arrive in float32.
+
+    Args:
+        inputs: see `Objective`, also for the next.
+        across_ranks: in words.
+        ranks: None for ``"global"`` of a function that takes ``across_ranks``, else ``"batch"``.
+        source: paper and equation.
+    """
 
     def register(function: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
         @functools.wraps(function)
@@ -80,13 +97,26 @@ def objective(
             with ExitStack() as stack:
                 for device in devices:
                     stack.enter_context(torch.autocast(device, enabled=False))
+                args, kwargs = _in_full(args), _in_full(kwargs)
                 return function(*args, **kwargs)
 
         name = function.__name__
-        _OBJECTIVES[name] = Objective(name, full_precision, inputs, across_ranks, source)
+        seen = ranks or ("global" if "across_ranks" in signature(function).parameters else "batch")
+        _OBJECTIVES[name] = Objective(name, full_precision, inputs, across_ranks, seen, source)
         return full_precision
 
     return register
+
+
+def _in_full(given: Any) -> Any:
+    """The same with half-precision tensors in float32, also inside lists, tuples and dicts."""
+    if isinstance(given, Tensor):
+        return given.float() if given.dtype in HALF else given
+    if type(given) in (list, tuple):
+        return type(given)(_in_full(x) for x in given)
+    if type(given) is dict:
+        return {name: _in_full(x) for name, x in given.items()}
+    return given
 
 
 def registered() -> Iterator[Objective]:

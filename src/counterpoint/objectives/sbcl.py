@@ -130,6 +130,7 @@ def _of_rows(values: Tensor | None, labels: Tensor, temperature: float, like: Te
 @objective(
     inputs="queue",
     across_ranks="a rank has its own anchors and its copy of the queue; ranks average it",
+    ranks="rows",
     source=SOURCE,
 )
 def sbcl_queue(

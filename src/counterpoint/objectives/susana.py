@@ -20,6 +20,7 @@ SMALLEST_SCORE = 1e-12
 @objective(
     inputs="prototypes",
     across_ranks="a rank has its own episode; ranks average it",
+    ranks="rows",
     source=SOURCE,
 )
 def proto_triplet(

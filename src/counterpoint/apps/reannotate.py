@@ -17,13 +17,15 @@ from counterpoint._version import __version__
 from counterpoint.apps.label_proof import prove
 from counterpoint.apps.reasons import reasons
 from counterpoint.apps.representations import represent_images, represent_texts
-from counterpoint.apps.thumbnails import thumbnail
+from counterpoint.apps.thumbnails import encoded, thumbnail
 from counterpoint.curation.corrector import Corrector
+from counterpoint.curation.credibility import centred
 from counterpoint.curation.duplicates import near_pairs, same_content
 from counterpoint.curation.judge import Judge, Judgement
 from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import number_classes
 from counterpoint.data.corpus import Corpus, relabelled
+from counterpoint.data.findings import EMBEDDINGS, FOUND, PICTURES, SOURCE, source_table
 from counterpoint.errors import DataError, SettingError, require, unknown_name
 from counterpoint.files import check_writable, write_whole
 from counterpoint.probes.inputs import Ints
@@ -121,7 +123,9 @@ def reannotate_corpus(
 
     Writes ``credibility.parquet`` (the columns of `reannotate`), ``corrections.csv`` (the flagged
     rows, worst first), ``denoised.parquet`` (the owner's columns, corrected by ``policy``),
-    and ``config.yaml``; each file whole or not at all.
+    ``config.yaml``, and for `counterpoint.apps.review` ``source.parquet`` (the owner's columns as
+    judged), ``embeddings.npy`` (float16 ``(N, D)``) and, where pictures are no files,
+    ``pictures.parquet``; each file whole or not at all.
 
     Args:
         corpus: see `counterpoint.data.corpus.read_corpus`.
@@ -180,7 +184,7 @@ def reannotate_corpus(
             )
     result["settings"] = {**asdict(judge), "policy": policy}
     if folder is not None:
-        result["files"] = _written(folder, corpus, judgement, rows, corrected, kept, result)
+        result["files"] = _written(folder, corpus, judgement, rows, z, corrected, kept, result)
     return result
 
 
@@ -445,6 +449,7 @@ def _written(
     corpus: Corpus,
     judgement: Judgement,
     rows: Ints,
+    z: NDArray[Any],
     corrected: Ints,
     kept: NDArray[np.bool_],
     result: dict[str, Any],
@@ -473,11 +478,23 @@ def _written(
     if corpus.kind != "embeddings":
         worst = worst.append_column(corpus.content, corpus.table[corpus.content].take(worst["row"]))
     writers: dict[str, Callable[[Any], None]] = {
-        "credibility.parquet": lambda file: parquet.write_table(credibility, file),
+        FOUND: lambda file: parquet.write_table(credibility, file),
         "corrections.csv": lambda file: csv.write_csv(worst, file),
         "denoised.parquet": lambda file: parquet.write_table(denoised.filter(every), file),
         "config.yaml": lambda file: file.write(yaml.safe_dump(settings, sort_keys=False).encode()),
+        SOURCE: lambda file: parquet.write_table(source_table(corpus), file),
+        EMBEDDINGS: lambda file: np.save(file, _in_place(z, rows, len(corpus))),
     }
+    if corpus.kind == "images" and corpus.folder is None:
+        pictures = arrow.table({"picture": [encoded(item)[1] for item in corpus.items]})
+        writers[PICTURES] = lambda file: parquet.write_table(pictures, file)
     for name, write in writers.items():
         write_whole(folder / name, write)
     return {name: str(folder / name) for name in writers}
+
+
+def _in_place(z: NDArray[Any], rows: Ints, count: int) -> NDArray[np.float16]:
+    """Centred rows as they were compared, in half precision; NaN where nothing was judged."""
+    placed = np.full((count, z.shape[1]), np.nan, dtype=np.float16)
+    placed[rows] = centred(z)
+    return placed

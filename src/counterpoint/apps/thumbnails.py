@@ -14,7 +14,13 @@ LARGEST = 64
 
 
 def thumbnail(image: Any, largest: int = LARGEST) -> str:
-    """A data URI of an image, shrunk so that no side is longer than ``largest``; never enlarged.
+    """A data URI of an image, see `encoded`."""
+    kind, content = encoded(image, largest)
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def encoded(image: Any, largest: int = LARGEST) -> tuple[str, bytes]:
+    """MIME type and file of an image whose sides are shrunk to ``largest``; never enlarged.
 
     Small images stay exact (PNG); photographs that had to shrink are JPEG.
 
@@ -42,4 +48,4 @@ def thumbnail(image: Any, largest: int = LARGEST) -> str:
     form = "JPEG" if shrink and not grey else "PNG"
     held = io.BytesIO()
     picture.save(held, form, **({"quality": 85} if form == "JPEG" else {"optimize": True}))
-    return f"data:image/{form.lower()};base64,{base64.b64encode(held.getvalue()).decode('ascii')}"
+    return f"image/{form.lower()}", held.getvalue()

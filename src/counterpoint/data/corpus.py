@@ -43,6 +43,7 @@ class Corpus:
         truth: true class of each row ``(N,)``, -1 where missing; None without a column of them.
         held: bool ``(N,)``, rows of a test split, which are not to be changed.
         problems: rows that cannot be used, or are odd.
+        folder: where the picture files of ``content`` are; None where there are none.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Corpus:
     truth: NDArray[np.int64] | None
     held: NDArray[np.bool_]
     problems: tuple[Problem, ...]
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -106,7 +108,9 @@ def read_corpus(
     if name in {entry.name for entry in builtin()} or path.is_dir():
         if any((text, label, image, truth, split)):
             raise SettingError(f"{name} has no columns to choose: leave --text, --label etc. out.")
-        return _loaded(name if not path.is_dir() else path, limit)
+        if not path.is_dir():
+            return _loaded(name, limit)
+        return replace(_loaded(path, limit), folder=path.resolve())
     if path.suffix.lower() == ".npz":
         return _embedded(path, limit)
     if text is not None and image is not None:
@@ -122,7 +126,7 @@ def read_corpus(
         if image is not None
         else _texts(table, str(text), names, problems)
     )
-    return _corpus(
+    corpus = _corpus(
         path.name if path.is_file() else name,
         "images" if image is not None else "text",
         table,
@@ -134,6 +138,7 @@ def read_corpus(
         table[split].to_pylist() if split else None,
         problems,
     )
+    return corpus if image is None else replace(corpus, folder=path.parent.resolve())
 
 
 def relabelled(corpus: Corpus, labels: NDArray[np.int64]) -> Any:

@@ -81,6 +81,26 @@ def read_picture(source: Encoded, size: int, channels: int) -> Tensor:
         raise _unreadable(source, error) from error
 
 
+def read_whole_picture(source: Encoded, largest: int) -> Tensor:
+    """Decodes a picture: upright, uncut, shrunk so that no side is longer than ``largest``.
+
+    Returns:
+        uint8 RGB ``(3, H, W)``.
+
+    Raises:
+        DataError: the file cannot be decoded.
+    """
+    try:
+        with _opened(source) as picture:
+            picture.draft(None, (2 * largest, 2 * largest))
+            upright = require("PIL.ImageOps", "image").exif_transpose(picture)
+            plain = _eight_bits(upright).convert("RGB")
+            plain.thumbnail((largest, largest))
+            return torch.from_numpy(np.array(plain)).permute(2, 0, 1).contiguous()
+    except Exception as error:
+        raise _unreadable(source, error) from error
+
+
 def to_tensor(picture: Any, size: int, channels: int) -> Tensor:
     """A Pillow picture as uint8 ``(channels, size, size)``, see `read_picture`."""
     ops = require("PIL.ImageOps", "image")

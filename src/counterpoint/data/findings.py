@@ -1,0 +1,126 @@
+"""What `counterpoint reannotate` leaves for a review: corpus, findings, embeddings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.data.classes import class_name
+from counterpoint.data.corpus import Corpus
+from counterpoint.errors import DataError, require
+
+FOUND = "credibility.parquet"
+SOURCE = "source.parquet"
+EMBEDDINGS = "embeddings.npy"
+PICTURES = "pictures.parquet"
+_KEY = b"counterpoint"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A corpus of N rows and what was found in it.
+
+    Attributes:
+        name, kind, label, content, folder: as of `Corpus`.
+        table: a pyarrow table with the owner's columns, labels as they were judged.
+        found: a pyarrow table with the columns of `counterpoint.reannotate`.
+    """
+
+    name: str
+    kind: str
+    label: str
+    content: str
+    folder: Path | None
+    table: Any
+    found: Any
+
+    def relabelled(self, labels: Mapping[int, str]) -> Any:
+        """The table with the classes ``labels`` in the rows named, as its owner writes them.
+
+        Every other row keeps its value to the letter.
+        """
+        arrow = require("pyarrow", "data")
+        column = self.table[self.label]
+        values = column.to_pylist()
+        written: dict[str, Any] = {}
+        for value in values:
+            written.setdefault(class_name(value), value)
+        for row, label in labels.items():
+            if class_name(values[row]) != label:
+                values[row] = written.get(label, label)
+        at = self.table.column_names.index(self.label)
+        changed = arrow.array(values, type=column.type)
+        return self.table.set_column(at, self.label, changed).replace_schema_metadata(None)
+
+
+def source_table(corpus: Corpus) -> Any:
+    """The owner's table, with what a review must know of the corpus in its metadata."""
+    about = {
+        "name": corpus.name,
+        "kind": corpus.kind,
+        "label": corpus.label,
+        "content": corpus.content,
+        "folder": None if corpus.folder is None else str(corpus.folder),
+    }
+    old = corpus.table.schema.metadata or {}
+    return corpus.table.replace_schema_metadata({**old, _KEY: json.dumps(about).encode()})
+
+
+def read_findings(folder: Path) -> Findings:
+    """Reads what was found, for a review.
+
+    Raises:
+        DataError: the folder holds no results, or damaged ones.
+    """
+    missing = [name for name in (FOUND, SOURCE) if not (folder / name).is_file()]
+    if missing:
+        there = "is no folder" if not folder.is_dir() else f"has no {' and no '.join(missing)}"
+        raise DataError(
+            f"{folder} {there}: a review needs what reannotate writes. Run "
+            f"`counterpoint reannotate FILE --out {folder}` first."
+        )
+    found, table = _read(folder / FOUND), _read(folder / SOURCE)
+    about = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
+    if not about or table.num_rows != found.num_rows:
+        raise DataError(
+            f"{folder / SOURCE} does not belong to {folder / FOUND}: run reannotate again."
+        )
+    place = about.pop("folder")
+    return Findings(**about, folder=place and Path(place), table=table, found=found)
+
+
+def read_embeddings(folder: Path) -> NDArray[np.float16]:
+    """Centred embeddings ``(N, D)`` of length 1, left on disk; NaN in rows that were not judged.
+
+    Raises:
+        DataError: they are missing or damaged.
+    """
+    file = folder / EMBEDDINGS
+    try:
+        z: NDArray[np.float16] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}. Run reannotate again.") from error
+    return z
+
+
+def read_pictures(folder: Path) -> list[bytes | None]:
+    """PNG files of a corpus whose pictures are no files; empty where there are none."""
+    file = folder / PICTURES
+    if not file.is_file():
+        return []
+    pictures: list[bytes | None] = _read(file)["picture"].to_pylist()
+    return pictures
+
+
+def _read(file: Path) -> Any:
+    arrow = require("pyarrow", "data")
+    try:
+        return require("pyarrow.parquet", "data").read_table(file)
+    except (arrow.ArrowException, OSError) as error:
+        raise DataError(f"{file} cannot be read: {error}. Run reannotate again.") from error

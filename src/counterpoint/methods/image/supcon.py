@@ -59,14 +59,18 @@ class SupCon(Method):
         return {"z1": self.head(self.encoder(first)), "z2": self.head(self.encoder(second))}
 
     def contrast(self, codes: Codes, batch: Batch) -> dict[str, Tensor]:
-        if batch.labels is None:
-            raise DataError("supcon needs labels, and the data have none.")
-        alone = -2 - batch.index
-        classes = torch.where(batch.labels >= 0, batch.labels, alone)
-        loss = F.supcon(
-            torch.cat([codes["z1"], codes["z2"]]),
-            torch.cat([classes, classes]),
-            temperature=self.temperature,
-            across_ranks=is_distributed(),
-        )
-        return {"loss": loss}
+        return {"loss": two_view_supcon(codes, batch, self.temperature)}
+
+
+def two_view_supcon(codes: Codes, batch: Batch, temperature: float) -> Tensor:
+    """SupCon of the two views ``z1`` and ``z2``; without a label the other view is the positive."""
+    if batch.labels is None:
+        raise DataError("supcon needs labels, and the data have none.")
+    alone = -2 - batch.index
+    classes = torch.where(batch.labels >= 0, batch.labels, alone)
+    return F.supcon(
+        torch.cat([codes["z1"], codes["z2"]]),
+        torch.cat([classes, classes]),
+        temperature=temperature,
+        across_ranks=is_distributed(),
+    )

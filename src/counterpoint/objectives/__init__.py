@@ -41,6 +41,7 @@ from counterpoint.objectives.hydra import Hydra
 from counterpoint.objectives.info_nce import InfoNCE
 from counterpoint.objectives.laf import LAFAlignment, LAFAutoencoder, LAFUnlearning
 from counterpoint.objectives.look import LOOK
+from counterpoint.objectives.m2_encoder import GroupedCLIP
 from counterpoint.objectives.m3col import M3Co, SoftCLIP
 from counterpoint.objectives.marginal_entropy import TFUPT, MarginalEntropy
 from counterpoint.objectives.meow import MEOW, AdaMEOW, MEOWInfo, MEOWProto
@@ -134,6 +135,7 @@ __all__ = [
     "FoPro",
     "GOPro",
     "GroCo",
+    "GroupedCLIP",
     "HardContrastive",
     "Hydra",
     "InfoNCE",

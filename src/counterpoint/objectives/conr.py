@@ -13,7 +13,7 @@ from counterpoint.engine.checks import (
     inverse_temperature,
     prepare,
 )
-from counterpoint.engine.ranks import gather_rows
+from counterpoint.engine.ranks import peer_rows
 from counterpoint.engine.softmax import row_way
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
@@ -90,7 +90,7 @@ def conr(
     y, p = _columns("targets", targets, z), _columns("predictions", predictions, z)
     v = _weights(weights, z)
     if across_ranks:
-        y, p, v = gather_rows(y), gather_rows(p), gather_rows(v)
+        y, p, v = peer_rows(y), peer_rows(p), peer_rows(v)
     linear = push == "linear"
 
     def loss(logits: Tensor, i: Tensor, j: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.ranks import gather_rows
+from counterpoint.engine.ranks import peer_rows
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import Aggregate, IndexFunction, LogitFunction, Reduction, Terms
 from counterpoint.errors import SettingError
@@ -148,7 +148,7 @@ def _without_duplicates(
     across_ranks: bool,
 ) -> IndexFunction:
     ids = check_integers("ids", ids, rows)
-    everyone = gather_rows(ids) if across_ranks else ids
+    everyone = peer_rows(ids) if across_ranks else ids
 
     def distinct(i: Tensor, j: Tensor) -> Tensor:
         kept = (everyone[i] != everyone[j]) | (positive(i, j) > 0)

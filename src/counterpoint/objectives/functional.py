@@ -46,6 +46,7 @@ from counterpoint.objectives.info_nce import info_nce
 from counterpoint.objectives.laf import laf_alignment, laf_autoencoder, laf_unlearning
 from counterpoint.objectives.log_probabilities import sequence_log_probability
 from counterpoint.objectives.look import look
+from counterpoint.objectives.m2_encoder import grouped_clip
 from counterpoint.objectives.m3col import m3co, m3col, soft_clip
 from counterpoint.objectives.marginal_entropy import marginal_entropy, tfup_t
 from counterpoint.objectives.meow import adameow, meow, meow_info, meow_proto
@@ -124,6 +125,7 @@ __all__ = [
     "fopro",
     "gopro",
     "groco",
+    "grouped_clip",
     "hard_contrastive",
     "hydra",
     "icnn",

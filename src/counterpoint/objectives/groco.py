@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
 from counterpoint.engine.checks import check_reduction, prepare, same_rows
-from counterpoint.engine.ranks import global_sum, is_distributed
+from counterpoint.engine.ranks import is_distributed, peer_sum
 from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.softmax import reduce_rows, row_way
 from counterpoint.engine.terms import IndexFunction, Reduction
@@ -163,7 +163,7 @@ def _prepared(
     named = {f"z{number}": view for number, view in enumerate(views, 1)}
     rows = same_rows(**named)
     if across_ranks and is_distributed():
-        rows = int(global_sum(views[0].new_tensor(float(rows), dtype=torch.float64)))
+        rows = int(peer_sum(views[0].new_tensor(float(rows), dtype=torch.float64)))
     if rows < 2:
         raise DataError("A single sample has no negatives; use a batch of at least 2.")
     z = prepare(True, **named)

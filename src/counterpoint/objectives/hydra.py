@@ -13,7 +13,7 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.ranks import gather_rows
+from counterpoint.engine.ranks import peer_rows
 from counterpoint.engine.softmax import row_way
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError
@@ -93,7 +93,7 @@ def hydra(
     partners = check_integers("partners", partners, n)
     scale = inverse_temperature(temperature, n, a).expand(n)
     if across_ranks:
-        labels, partners = gather_rows(labels), gather_rows(partners)
+        labels, partners = peer_rows(labels), peer_rows(partners)
     open_ = g.to(a.dtype).square()
 
     if renormalise:

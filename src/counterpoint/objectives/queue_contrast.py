@@ -12,7 +12,7 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.ranks import global_sum, total_over_ranks
+from counterpoint.engine.ranks import peer_sum, total_over_ranks
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import Reduction, Terms
@@ -85,6 +85,7 @@ def esimcse(
 @objective(
     inputs="queue",
     across_ranks="a rank has its own anchors and its copy of the queue; ranks average it",
+    ranks="rows",
     source=CONTRIEVER,
 )
 def contriever(
@@ -197,7 +198,7 @@ def contriever_in_batch(
     scale = inverse_temperature(temperature, len(q), q)
     total, count = p.sum(0), p.new_tensor(float(len(p)))
     if across_ranks:
-        total, count = total_over_ranks(total), global_sum(count)
+        total, count = total_over_ranks(total), peer_sum(count)
     towards = _smoothed(p[: len(q)], total / count, label_smoothing)
     loss, _ = one_way(
         q,

@@ -16,7 +16,7 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.ranks import global_positions, global_sum, is_distributed
+from counterpoint.engine.ranks import global_positions, is_distributed, peer_sum
 from counterpoint.engine.softmax import one_way, reduce_rows, row_way
 from counterpoint.engine.terms import IndexFunction, Reduction, Terms
 from counterpoint.errors import DataError, SettingError
@@ -179,7 +179,7 @@ def _two_views(
 
 def _global_rows(rows: int, like: Tensor, across_ranks: bool) -> int:
     if across_ranks and is_distributed():
-        rows = int(global_sum(like.new_tensor(float(rows), dtype=torch.float64)))
+        rows = int(peer_sum(like.new_tensor(float(rows), dtype=torch.float64)))
     if rows < 2:
         raise DataError("A single sample has no negatives; use a batch of at least 2.")
     return rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from counterpoint.engine.ranks import gather_rows
+from counterpoint.engine.ranks import peer_rows
 
 NO_ID = torch.iinfo(torch.int64).min
 """The id of a candidate that is nobody's duplicate."""
@@ -39,8 +39,8 @@ class NotDuplicates:
     def over_ranks(self) -> NotDuplicates:
         """The same for the rows of all ranks."""
         return NotDuplicates(
-            gather_rows(self.anchor_ids),
-            gather_rows(self.candidate_ids),
-            None if self.anchor_keys is None else gather_rows(self.anchor_keys),
-            None if self.candidate_keys is None else gather_rows(self.candidate_keys),
+            peer_rows(self.anchor_ids),
+            peer_rows(self.candidate_ids),
+            None if self.anchor_keys is None else peer_rows(self.anchor_keys),
+            None if self.candidate_keys is None else peer_rows(self.candidate_keys),
         )

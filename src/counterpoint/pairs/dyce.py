@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from counterpoint.engine.checks import prepare
 from counterpoint.engine.nearest import best_candidates, nearest_candidates
-from counterpoint.engine.ranks import from_first_rank, gather_rows, global_start
+from counterpoint.engine.ranks import from_first_rank, gather_rows, rank, rows_by_rank
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.errors import DataError, SettingError, require
 from counterpoint.pairs.prototypes import class_means
@@ -267,7 +267,7 @@ class DyCE(nn.Module):
 
     def _own(self, z: Tensor, across_ranks: bool) -> Tensor:
         """Slot of each row of the latest batch, -1 for those that were dropped."""
-        start = global_start(z) if across_ranks else 0
+        start = sum(rows_by_rank(len(z), z.device)[: rank()]) if across_ranks else 0
         own = self.slots[start : start + len(z)]
         if len(own) != len(z):
             raise DataError("With itself=False the rows must be those of the latest update.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from counterpoint.engine.ranks import gather_rows, total_over_ranks
+from counterpoint.engine.ranks import peer_rows, total_over_ranks
 
 UNKNOWN = -1
 """The label of a row whose class is not known; it has no positives."""
@@ -42,7 +42,7 @@ class SameLabel:
         own = self.candidate_labels is None
         labels = self.anchor_labels if self.candidate_labels is None else self.candidate_labels
         both = torch.cat([self.anchor_labels, labels])
-        classes = torch.unique(gather_rows(both) if across_ranks else both)
+        classes = torch.unique(peer_rows(both) if across_ranks else both)
         anchor_class = torch.searchsorted(classes, self.anchor_labels)
         candidate_class = torch.searchsorted(classes, labels)
         sums = candidates.new_zeros(len(classes), candidates.shape[1])

@@ -18,7 +18,7 @@ NO_PAIR = 1e-6
 
 @objective(inputs="feature maps", across_ranks=ACROSS_RANKS, ranks="rows", source=SOURCE)
 def pixpro(queries: Tensor, keys: Tensor, pairs: Tensor) -> Tensor:
-    """``-2 mean_n sum_ij A_ij cos(q_i, k_j) / sum_ij A_ij``, one direction.
+    """``-2 mean_n sum_ij A_ij cos(q_i, k_j) / (sum_ij A_ij + 1e-6)``, one direction.
 
     The loss of the paper's code is the sum of both directions, in [-4, 4]: ``pixpro(y1, k2, A) +
     pixpro(y2, k1, A.mT)``, twice that of the paper's equation. y are maps propagated by

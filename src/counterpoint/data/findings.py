@@ -72,11 +72,11 @@ def source_table(corpus: Corpus) -> Any:
     return corpus.table.replace_schema_metadata({**old, _KEY: json.dumps(about).encode()})
 
 
-def read_findings(folder: Path) -> Findings:
-    """Reads what was found, for a review.
+def check_findings(folder: Path) -> None:
+    """Proves that a folder holds findings, without reading them.
 
     Raises:
-        DataError: the folder holds no results, or damaged ones.
+        DataError: it does not.
     """
     missing = [name for name in (FOUND, SOURCE) if not (folder / name).is_file()]
     if missing:
@@ -85,6 +85,15 @@ def read_findings(folder: Path) -> Findings:
             f"{folder} {there}: a review needs what reannotate writes. Run "
             f"`counterpoint reannotate FILE --out {folder}` first."
         )
+
+
+def read_findings(folder: Path) -> Findings:
+    """Reads what was found, for a review.
+
+    Raises:
+        DataError: the folder holds no results, or damaged ones.
+    """
+    check_findings(folder)
     found, table = _read(folder / FOUND), _read(folder / SOURCE)
     about = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
     if not about or table.num_rows != found.num_rows:

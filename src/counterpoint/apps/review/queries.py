@@ -1,0 +1,222 @@
+"""Pages of the queue, single rows and progress, each answered from an index."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from counterpoint.apps.review.intake import KINDS
+from counterpoint.apps.review.store import Store
+from counterpoint.errors import SettingError, unknown_name
+
+Scope = Literal["suggestions", "all"]
+Status = Literal["open", "decided", "skipped", "any"]
+MOST = 200
+NEAR_HEAD = 400
+_STATUS = {
+    "open": "i.action IS NULL",
+    "decided": "i.action IN ('accept', 'keep', 'other')",
+    "skipped": "i.action = 'skip'",
+    "any": "1",
+}
+_NAMED = (
+    "FROM item i JOIN class a ON a.id = i.label JOIN class b ON b.id = i.suggested "
+    "JOIN content c ON c.row = i.row LEFT JOIN decision d "
+    "ON d.reviewer = :reviewer AND d.row = i.row AND d.current = 1 WHERE i.queue = :queue"
+)
+"""Joins everything to items; only for a few of them."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which rows of the queue.
+
+    Attributes:
+        scope: suggestions alone, or all rows.
+        given, suggested: names of classes; None for any.
+        kind: a key of `KINDS`; None for any.
+        least, most: bounds of the confidence.
+    """
+
+    scope: Scope = "suggestions"
+    given: str | None = None
+    suggested: str | None = None
+    kind: str | None = None
+    least: float = 0.0
+    most: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.scope not in get_args(Scope):
+            raise unknown_name("scope", self.scope, get_args(Scope))
+        if self.kind is not None and self.kind not in KINDS:
+            raise unknown_name("reason", self.kind, KINDS)
+        if not 0 <= self.least <= self.most <= 1:
+            raise SettingError(
+                f"least and most must be in order and in [0, 1]; got {self.least}, {self.most}."
+            )
+
+
+def page(
+    store: Store,
+    reviewer: str,
+    chosen: Filter,
+    *,
+    status: Status = "open",
+    after: int = -1,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """The next rows of a reviewer's queue, worst first.
+
+    Args:
+        store: of the review.
+        reviewer: whose decisions and order.
+        chosen: which rows.
+        status: in which state.
+        after: rank of the last row seen.
+        limit: at most so many rows, up to 200.
+    """
+    if status not in _STATUS:
+        raise unknown_name("status", status, _STATUS)
+    where, values = _where(store, reviewer, chosen)
+    rows = f"SELECT i.row FROM item i WHERE {where} AND i.rank > :after AND {_STATUS[status]}"
+    query = (
+        "SELECT i.row, i.rank, c.title, a.name AS label, b.name AS suggested, i.credibility, "
+        f"i.confidence, i.kind, i.action, d.after {_NAMED} "
+        f"AND i.row IN ({rows} ORDER BY i.rank LIMIT :limit) ORDER BY i.rank"
+    )
+    values |= {"after": after, "limit": min(limit, MOST)}
+    with store.reading() as database:
+        cursor = database.execute(query, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def progress(store: Store, reviewer: str, chosen: Filter) -> dict[str, int]:
+    """How many of the chosen rows there are, and how many of them were decided how."""
+    where, values = _where(store, reviewer, chosen)
+    counted = {"total": 0, "accept": 0, "keep": 0, "other": 0, "skip": 0}
+    query = f"SELECT i.action, COUNT(*) FROM item i WHERE {where} GROUP BY i.action"
+    with store.reading() as database:
+        for action, count in database.execute(query, values):
+            counted["total"] += count
+            if action is not None:
+                counted[action] = count
+    return counted
+
+
+def row(store: Store, reviewer: str, number: int) -> dict[str, Any]:
+    """All that a person needs to decide on a row; long texts cut, see `whole_text`.
+
+    Raises:
+        SettingError: there is no such row, or it carries no label.
+    """
+    values = {"queue": store.queue_of(reviewer), "row": number, "reviewer": reviewer}
+    with store.reading() as database:
+        found = database.execute(
+            "SELECT i.rank, a.name, b.name, i.credibility, i.confidence, i.kind, "
+            "COALESCE(i.note, c.reason), c.head, c.size, c.fields, c.neighbours "
+            f"{_NAMED} AND i.row = :row",
+            values,
+        ).fetchone()
+        if found is None:
+            raise SettingError(f"There is no row {number} with a label to review.")
+        names = ("rank", "label", "suggested", "credibility", "confidence", "kind", "reason")
+        near = [_neighbour(database, values | {"row": one}) for one in json.loads(found[10])]
+    standing = store.standing(reviewer, number)
+    return {
+        "row": number,
+        **dict(zip(names, found[:7], strict=True)),
+        "text": found[7],
+        "size": found[8],
+        "fields": json.loads(found[9]),
+        "neighbours": near,
+        "decision": standing and vars(standing),
+    }
+
+
+def whole_text(store: Store, number: int) -> str:
+    """The text of a row, however long.
+
+    Raises:
+        SettingError: there is no such row.
+    """
+    with store.reading() as database:
+        query = "SELECT COALESCE(whole, head) FROM content WHERE row = ?"
+        found = database.execute(query, (number,)).fetchone()
+    if found is None:
+        raise SettingError(f"There is no row {number}.")
+    return str(found[0])
+
+
+def classes(store: Store, reviewer: str) -> list[dict[str, Any]]:
+    """Every class by name, with how many suggestions it is given in and suggested by."""
+    queue = store.queue_of(reviewer)
+    with store.reading() as database:
+        counts = [
+            dict(
+                database.execute(
+                    f"SELECT {column}, COUNT(*) FROM item WHERE queue = :queue AND rank < "
+                    f"(SELECT suggestions FROM queue WHERE id = :queue) GROUP BY {column}",
+                    {"queue": queue},
+                ).fetchall()
+            )
+            for column in ("label", "suggested")
+        ]
+        names = database.execute("SELECT id, name FROM class ORDER BY id").fetchall()
+    given, suggested = counts
+    return [
+        {"name": name, "given": given.get(id, 0), "suggested": suggested.get(id, 0)}
+        for id, name in names
+    ]
+
+
+def kinds(store: Store, reviewer: str) -> dict[str, dict[str, Any]]:
+    """The reasons that occur in a reviewer's queue, in words and counted."""
+    with store.reading() as database:
+        found = database.execute(
+            "SELECT kind, COUNT(*) FROM item WHERE queue = ? GROUP BY kind",
+            (store.queue_of(reviewer),),
+        )
+        counted = dict(found.fetchall())
+    return {
+        kind: {"words": words, "count": counted[kind]}
+        for kind, words in KINDS.items()
+        if kind in counted
+    }
+
+
+def _neighbour(database: Any, values: dict[str, Any]) -> dict[str, Any]:
+    found = database.execute(
+        f"SELECT a.name, d.after, SUBSTR(c.head, 1, {NEAR_HEAD}), c.title {_NAMED} "
+        "AND i.row = :row",
+        values,
+    ).fetchone()
+    label, decided, text, title = found
+    return {
+        "row": values["row"],
+        "label": label,
+        "decided": decided,
+        "text": text,
+        "title": title,
+    }
+
+
+def _where(store: Store, reviewer: str, chosen: Filter) -> tuple[str, dict[str, Any]]:
+    """Conditions on an item ``i``, and the values they name."""
+    queue = store.queue_of(reviewer)
+    values: dict[str, Any] = {"queue": queue, "reviewer": reviewer}
+    where = ["i.queue = :queue"]
+    if chosen.scope == "suggestions":
+        where.append("i.rank < (SELECT suggestions FROM queue WHERE id = :queue)")
+    for column, name in (("label", chosen.given), ("suggested", chosen.suggested)):
+        if name is not None:
+            where.append(f"i.{column} = (SELECT id FROM class WHERE name = :{column})")
+            values[column] = name
+    if chosen.kind is not None:
+        where.append("i.kind = :kind")
+        values["kind"] = chosen.kind
+    if chosen.least > 0 or chosen.most < 1:
+        where.append("i.confidence BETWEEN :least AND :most")
+        values |= {"least": chosen.least, "most": chosen.most}
+    return " AND ".join(where), values

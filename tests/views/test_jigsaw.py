@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from counterpoint.errors import SettingError
-from counterpoint.views.jigsaw import jigsaw, jigsaw_permutations, quarter_turns, tile_boxes
+from counterpoint.views.jigsaw import jigsaw, jigsaw_permutations, tile_boxes
 
 
 def test_tiles_of_multiples_of_three_cover_the_image_and_of_32_stop_at_31():
@@ -17,9 +17,10 @@ def test_tiles_of_multiples_of_three_cover_the_image_and_of_32_stop_at_31():
 def test_jigsaw_orders_the_tiles():
     image = torch.arange(9.0).view(1, 3, 3).repeat_interleave(4, 1).repeat_interleave(4, 2)
     order = torch.tensor([8, 0, 1, 2, 3, 4, 5, 6, 7])
-    tiles = jigsaw(image, order)
-    assert tiles.shape == (9, 1, 12, 12)
-    assert tiles[:, 0, 5, 5].round().tolist() == order.tolist()
+    tiles = jigsaw(torch.stack([image, image + 9]), torch.stack([order, order.flip(0)]))
+    assert tiles.shape == (2, 9, 1, 12, 12)
+    assert tiles[0, :, 0, 5, 5].round().tolist() == order.tolist()
+    assert tiles[1, :, 0, 5, 5].round().tolist() == (order.flip(0) + 9).tolist()
 
 
 def test_permutations_are_far_apart_and_without_the_identity():
@@ -32,11 +33,3 @@ def test_permutations_are_far_apart_and_without_the_identity():
     assert torch.equal(found, jigsaw_permutations())
     with pytest.raises(SettingError, match="count"):
         jigsaw_permutations(0)
-
-
-def test_quarter_turns():
-    image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
-    turned, labels = quarter_turns(image)
-    assert labels.tolist() == [0, 1, 2, 3]
-    assert turned[1, 0].tolist() == [[3, 1], [4, 2]]
-    assert turned[3, 0].tolist() == [[2, 4], [1, 3]]

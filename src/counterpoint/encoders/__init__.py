@@ -10,7 +10,8 @@ from counterpoint.errors import SettingError, unknown_name
 
 __all__ = ["Encoder", "build", "default", "names"]
 
-_SMALL = ("conv-small", "conv-tiny", "mlp")
+_SMALL = ("conv-small", "conv-tiny", "conv-dense", "mlp")
+_SCATTERING = ("scatsimclr8", "scatsimclr12", "scatsimclr16", "scatsimclr30", "scatsimclr45")
 _TINY_PIXELS = 12
 _SMALL_PIXELS = 64
 
@@ -19,16 +20,16 @@ def names(modality: str) -> list[str]:
     """Names that `build` knows without a download.
 
     Args:
-        modality: ``"images"`` (the small built-in encoders and, if timm is installed, its
-            architectures) or ``"text"`` (the packaged sentence encoder; any transformers or
-            sentence-transformers name or folder works as well).
+        modality: ``"images"`` (the small built-in encoders, those on wavelet scattering and, if
+            timm is installed, its architectures) or ``"text"`` (the packaged sentence encoder; any
+            transformers or sentence-transformers name or folder works as well).
     """
     if modality == "text":
         return ["minilm"]
     if modality == "images":
         from counterpoint.encoders.from_timm import timm_names
 
-        return [*_SMALL, *timm_names()]
+        return [*_SMALL, *_SCATTERING, *timm_names()]
     raise unknown_name("modality", modality, ("images", "text"))
 
 
@@ -79,6 +80,10 @@ def build(
         from counterpoint.encoders.small import small_encoder
 
         return small_encoder(name, channels=channels, size=size, **options)
+    if name in _SCATTERING:
+        from counterpoint.encoders.scattering_adapter import scattering_encoder
+
+        return scattering_encoder(name, channels=channels, size=size, **options)
     from counterpoint.encoders.from_timm import is_timm, timm_encoder
 
     if not is_timm(name):

@@ -90,23 +90,27 @@ class Scattering(nn.Module):
         (top, left), (height, width) = self.margins, self.padded
         bottom, right = height - self.height - top, width - self.width - left
         spectrum = torch.fft.fft2(pad(images, (left, right, top, bottom), mode="reflect"))
-        zeroth, first, second = [self._average(spectrum, 0)], [], []
+        zeroth, first, second = self._average(spectrum, 0)[:, :, None], [], []
         for j in range(self.scales):
+            wavelets = [self._wavelets(k, j) for k in range(j + 1, self.scales)]
+            once = self._moduli(spectrum, self._wavelets(j, 0), 2**j)
+            first.append(self._average(once, j))
             for t in range(self.angles):
-                once = self._modulus(spectrum, j, t, 0)
-                first.append(self._average(once, j))
-                for k in range(j + 1, self.scales):
-                    for s in range(self.angles):
-                        second.append(self._average(self._modulus(once, k, s, j), k))
-        return torch.stack([*zeroth, *first, *second], 2).flatten(1, 2)
+                for k, wavelet in enumerate(wavelets, j + 1):
+                    twice = self._moduli(once[:, :, t], wavelet, 2 ** (k - j))
+                    second.append(self._average(twice, k))
+        return torch.cat([zeroth, *first, *second], 2).flatten(1, 2)
 
-    def _modulus(self, spectrum: Tensor, scale: int, angle: int, resolution: int) -> Tensor:
-        """Spectrum of ``|u * psi|`` at resolution ``scale``, of u at ``resolution``."""
-        wavelet = _at_resolution(self.psi[scale * self.angles + angle], 2**resolution)
-        folded = _folded(spectrum * wavelet, 2 ** (scale - resolution))
-        modulus: Tensor = torch.fft.ifft2(folded).abs()
-        transformed: Tensor = torch.fft.fft2(modulus)
-        return transformed
+    def _wavelets(self, scale: int, resolution: int) -> Tensor:
+        """All angles of a scale, ``(L, h, w)``, for images sub-sampled by ``2^resolution``."""
+        own = self.psi[scale * self.angles : (scale + 1) * self.angles]
+        return _at_resolution(own, 2**resolution)
+
+    def _moduli(self, spectrum: Tensor, wavelets: Tensor, factor: int) -> Tensor:
+        """Spectra of ``|u * psi|`` ``(N, c, L, h, w)``, sub-sampled by ``factor``."""
+        folded = _folded(spectrum[:, :, None] * wavelets, factor)
+        spectra: Tensor = torch.fft.fft2(torch.fft.ifft2(folded).abs())
+        return spectra
 
     def _average(self, spectrum: Tensor, resolution: int) -> Tensor:
         window = _at_resolution(self.phi, 2**resolution)
@@ -136,20 +140,21 @@ def _morlet(sides: list[int], scale: int, theta: float, slant: float) -> Tensor:
     return wave - wave.sum() / window.sum() * window
 
 
-def _at_resolution(spectrum: Tensor, factor: int) -> Tensor:
-    """A filter for images sub-sampled by ``factor``: high frequencies cut, aliases summed."""
+def _at_resolution(spectra: Tensor, factor: int) -> Tensor:
+    """Filters for images sub-sampled by ``factor``: high frequencies cut, aliases summed."""
     if factor == 1:
-        return spectrum
-    for dim in (0, 1):
-        side = spectrum.shape[dim]
-        kept = torch.ones(side, dtype=spectrum.dtype, device=spectrum.device)
+        return spectra
+    for dim in (-2, -1):
+        side = spectra.shape[dim]
+        kept = torch.ones(side, dtype=spectra.dtype, device=spectra.device)
         kept[side // (2 * factor) : side - side // (2 * factor)] = 0
-        spectrum = spectrum * (kept[:, None] if dim == 0 else kept)
-    return _folded(spectrum, factor) * factor**2
+        spectra = spectra * (kept[:, None] if dim == -2 else kept)
+    return _folded(spectra, factor) * factor**2
 
 
 def _folded(spectrum: Tensor, factor: int) -> Tensor:
     """Spectrum of the sub-sampled image: the mean over aliases."""
-    height, width = spectrum.shape[-2:]
-    shape = (*spectrum.shape[:-2], factor, height // factor, factor, width // factor)
-    return spectrum.reshape(shape).mean((-4, -2))
+    for dim in (-1, -2):
+        aliases = spectrum.chunk(factor, dim)
+        spectrum = sum(aliases[1:], aliases[0])
+    return spectrum / factor**2 if factor > 1 else spectrum

@@ -1,4 +1,4 @@
-"""Pretext tasks: tiles of an image in another order, and images turned by quarters."""
+"""The jigsaw: tiles of an image in another order."""
 
 from __future__ import annotations
 
@@ -30,24 +30,27 @@ def tile_boxes(size: int) -> list[tuple[int, int, int, int]]:
     return [(left, top, right, bottom) for top, bottom in spans for left, right in spans]
 
 
-def jigsaw(image: Tensor, permutation: Tensor) -> Tensor:
-    """Tiles of an image ``(C, S, S)``, each brought to full size, in the order of a permutation.
+def jigsaw(images: Tensor, permutations: Tensor) -> Tensor:
+    """Tiles of each image, brought to full size, in the order of its permutation.
 
     Args:
-        image: float ``(C, S, S)``.
-        permutation: int64 ``(9,)``.
+        images: float ``(N, C, S, S)``.
+        permutations: int64 ``(N, 9)``.
 
     Returns:
-        ``(9, C, S, S)``.
+        ``(N, 9, C, S, S)``.
 
     Source: Kinakh et al. 2021, ScatSimCLR, arXiv 2108.13939.
     """
-    size = image.shape[-1]
-    tiles = [
-        interpolate(image[None, :, t:b, le:r], (size, size), mode="bilinear", align_corners=False)
-        for le, t, r, b in tile_boxes(size)
-    ]
-    return torch.cat(tiles)[permutation]
+    size = images.shape[-1]
+    tiles = torch.stack(
+        [
+            interpolate(images[:, :, t:b, le:r], (size, size), mode="bilinear", align_corners=False)
+            for le, t, r, b in tile_boxes(size)
+        ],
+        1,
+    )
+    return tiles[torch.arange(len(images), device=images.device)[:, None], permutations]
 
 
 def jigsaw_permutations(count: int = 35, *, pool: int = 1000, seed: int = 0) -> Tensor:
@@ -78,18 +81,3 @@ def jigsaw_permutations(count: int = 35, *, pool: int = 1000, seed: int = 0) -> 
         chosen.append(best)
         nearest = torch.minimum(nearest, (candidates != best).sum(1))
     return torch.stack(chosen)
-
-
-def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
-    """All four rotations of images: by 0, 90 clockwise, 180 and 90 counter-clockwise.
-
-    Args:
-        images: ``(N, C, S, S)``.
-
-    Returns:
-        ``(4 N, C, S, S)``, four of an image after each other; labels 0 .. 3, int64 ``(4 N,)``.
-
-    Source: Kinakh et al. 2021, ScatSimCLR, arXiv 2108.13939.
-    """
-    turned = torch.stack([images.rot90(-turn, (2, 3)) for turn in range(4)], 1)
-    return turned.flatten(0, 1), torch.arange(4, device=images.device).repeat(len(images))

@@ -38,3 +38,24 @@ def projection(
             steps.append(nn.BatchNorm1d(after))
         steps.append(nn.ReLU())
     return nn.Sequential(*steps, nn.Linear(sizes[-2], sizes[-1]))
+
+
+def pixel_projection(
+    inputs: int, outputs: int = 256, *, hidden: int | None = None
+) -> nn.Sequential:
+    """Projection head of every cell of a feature map: 1x1 convolution, batch norm, ReLU, again.
+
+    Args:
+        inputs: channels of the map.
+        outputs: channels of the embedded map.
+        hidden: channels between; None takes ``inputs``.
+
+    Source: PixPro, Xie et al. 2021, arXiv 2011.10043, Section 3.2 (2048, 4096, 256 channels).
+    """
+    between = hidden or inputs
+    return nn.Sequential(
+        nn.Conv2d(inputs, between, 1, bias=False),
+        nn.BatchNorm2d(between),
+        nn.ReLU(),
+        nn.Conv2d(between, outputs, 1),
+    )

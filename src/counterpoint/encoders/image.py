@@ -63,6 +63,10 @@ class ImageEncoder(Encoder):
     def forward(self, inputs: Inputs) -> Tensor:
         if not isinstance(inputs, Tensor):
             raise DataError("An image encoder takes a tensor (B, C, H, W), got named tensors.")
-        images = (inputs - self.mean) / self.std
-        representation: Tensor = self.net(images.contiguous(memory_format=torch.channels_last))
+        representation: Tensor = self.net(self.standardised(inputs))
         return representation
+
+    def standardised(self, images: Tensor) -> Tensor:
+        """Images ``(B, C, H, W)`` in [0, 1] as the network takes them."""
+        scaled = (images - self.mean) / self.std
+        return scaled.contiguous(memory_format=torch.channels_last)

@@ -51,6 +51,15 @@ def _conv_tiny(channels: int, size: int, width: int = 128) -> nn.Module:
     )
 
 
+def _conv_dense(channels: int, size: int, width: int = 128) -> nn.Module:
+    return nn.Sequential(
+        _block(channels, width // 4, stride=2),
+        _block(width // 4, width // 2, stride=2),
+        _block(width // 2, width),
+        *_pool(),
+    )
+
+
 def _mlp(channels: int, size: int, width: int = 128, hidden: int = 256) -> nn.Module:
     return nn.Sequential(
         nn.Flatten(),
@@ -63,6 +72,7 @@ def _mlp(channels: int, size: int, width: int = 128, hidden: int = 256) -> nn.Mo
 _NETS = {
     "conv-small": (_conv_small, {"width": 256}),
     "conv-tiny": (_conv_tiny, {"width": 128}),
+    "conv-dense": (_conv_dense, {"width": 128}),
     "mlp": (_mlp, {"width": 128, "hidden": 256}),
 }
 
@@ -72,8 +82,9 @@ def small_encoder(name: str, *, channels: int, size: int, **options: int) -> Ima
 
     Args:
         name: ``"conv-small"`` (four stride-2 stages with batch normalisation, for images of about
-            16 to 64 pixels), ``"conv-tiny"`` (three stages, for 8×8), ``"mlp"`` (one hidden
-            layer on the pixels, no batch normalisation).
+            16 to 64 pixels), ``"conv-tiny"`` (three stages, for 8×8), ``"conv-dense"`` (a cell of
+            its feature map is 4 pixels wide), ``"mlp"`` (one hidden layer on the pixels, no batch
+            normalisation).
         channels: image channels.
         size: height and width of the images; only ``"mlp"`` is bound to it.
         **options: ``width`` of the representation (divisible by 8 for the convolutional ones),

@@ -72,7 +72,7 @@ class Augment(ImageView):
     noise: float = 0.0
 
     def batch(self, items: Tensor, seeds: Tensor) -> Tensor:
-        images = self._warped(items.float() / 255, seeds)
+        images = warp(items.float() / 255, self.matrices(seeds), self.on_background)
         if self.gain > 1:
             unit = uniform(seeds, _STROKE, 3)
             images = restroke(images, unit, self.threshold, self.gain)
@@ -84,8 +84,9 @@ class Augment(ImageView):
             images = self._noisy(images, seeds)
         return images
 
-    def _warped(self, images: Tensor, seeds: Tensor) -> Tensor:
-        matrices = warp_matrices(
+    def matrices(self, seeds: Tensor) -> Tensor:
+        """Where each seed's view lies in its image, ``(B, 2, 3)``, see `warp_matrices`."""
+        return warp_matrices(
             uniform(seeds, _WARP, 7),
             scale=self.scale,
             ratio=self.ratio,
@@ -94,7 +95,6 @@ class Augment(ImageView):
             rotate=self.rotate,
             shear=self.shear,
         )
-        return warp(images, matrices, self.on_background)
 
     def _coloured(self, images: Tensor, seeds: Tensor) -> Tensor:
         return jitter(

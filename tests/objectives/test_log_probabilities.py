@@ -127,7 +127,7 @@ def test_log_probabilities_are_checked():
     check_log_probabilities(a=good, b=good)
     with pytest.raises(DataError, match="shape of a"):
         check_log_probabilities(a=good, b=good[:1])
-    with pytest.raises(DataError, match=r"b has 1 of 2 .* NaN or infinite.*position 1"):
+    with pytest.raises(DataError, match=r"b has 1 of 2 .* NaN or infinite.*row 1"):
         check_log_probabilities(a=good, b=torch.tensor([-1.0, float("nan")]))
     with pytest.raises(DataError, match="above 0"):
         check_log_probabilities(at_most_zero=True, a=-good)

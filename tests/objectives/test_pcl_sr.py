@@ -93,7 +93,7 @@ def test_bad_inputs_are_refused():
         pcl_sr(anchor, [], negatives)
     with pytest.raises(DataError, match="negatives"):
         pcl_sr(anchor, positives, [negatives[0][:, :2]])
-    with pytest.raises(DataError, match="image 0"):
+    with pytest.raises(DataError, match="row 0"):
         pcl_sr(anchor / 0, positives, negatives)
     with pytest.raises(SettingError, match="temperature"):
         pcl_sr(anchor, positives, negatives, 0)

@@ -97,7 +97,7 @@ def test_modules_and_bad_input():
     )
     with pytest.raises(DataError, match="bool"):
         pixpro(q, k, pairs.float())
-    with pytest.raises(DataError, match="image 0"):
+    with pytest.raises(DataError, match="row 0"):
         pixpro(q * torch.nan, k, pairs)
     with pytest.raises(DataError, match="one shape"):
         pixpro(q, k[:2], pairs)

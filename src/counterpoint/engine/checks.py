@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import get_args
 
 import torch
@@ -34,7 +33,7 @@ def prepare(normalize: bool, **embeddings: Tensor) -> list[Tensor]:
     ready = []
     for name, x in embeddings.items():
         x = x.to(dtype)
-        _check_finite(name, x)
+        check_finite(**{name: x})
         ready.append(unit_rows(x) if normalize else x)
     return ready
 
@@ -62,13 +61,27 @@ def _check_agreement(embeddings: dict[str, Tensor]) -> None:
             raise DataError(f"{first} is on {x.device} and {name} on {y.device}; move one of them.")
 
 
-def _check_finite(name: str, x: Tensor) -> None:
-    smallest, largest = torch.aminmax(x.detach())
-    if bool(torch.isfinite(smallest + largest)):
-        return
-    bad = (~torch.isfinite(x.detach())).any(1).nonzero().flatten().tolist()
+def check_finite(**numbers: Tensor) -> None:
+    """Refuses NaN and infinity.
+
+    Args:
+        numbers: by the name the caller knows them, float ``(N, ...)``.
+
+    Raises:
+        DataError: there is one; the message names the first row.
+    """
+    for name, x in numbers.items():
+        if x.numel():
+            smallest, largest = torch.aminmax(x.detach())
+            if not bool(torch.isfinite(smallest + largest)):
+                _refuse_rows(name, x.detach())
+
+
+def _refuse_rows(name: str, x: Tensor) -> None:
+    rows = x.reshape(len(x) if x.dim() else 1, -1)
+    bad = (~torch.isfinite(rows)).any(1).nonzero().flatten().tolist()
     raise DataError(
-        f"{name} holds NaN or infinity in {len(bad)} of {len(x)} rows (first: row {bad[0]}). "
+        f"{name} holds NaN or infinity in {len(bad)} of {len(rows)} rows (first: row {bad[0]}). "
         "Check the inputs, the learning rate and the loss scaling of mixed precision."
         if bad
         else f"{name} holds values too large to be summed."
@@ -105,6 +118,21 @@ def check_integers(name: str, values: Tensor, rows: int) -> Tensor:
     return values.long()
 
 
+def check_temperature(**temperatures: Temperature) -> None:
+    """Refuses what cannot divide similarities.
+
+    Args:
+        temperatures: by the name the caller knows them, one number or several.
+
+    Raises:
+        SettingError: one is not positive, or not finite.
+    """
+    for name, value in temperatures.items():
+        each = torch.as_tensor(value).detach()
+        if not bool((torch.isfinite(each) & (each > 0)).all()):
+            raise SettingError(f"{name} must be positive and finite, not {value}.")
+
+
 def inverse_temperature(temperature: Temperature, rows: int, like: Tensor) -> Tensor:
     """``1 / temperature``, ``()`` or ``(rows,)``, with the gradient of a learnable one.
 
@@ -112,8 +140,7 @@ def inverse_temperature(temperature: Temperature, rows: int, like: Tensor) -> Te
         SettingError: not positive, not finite, or neither one value nor one a row.
     """
     if not isinstance(temperature, Tensor):
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise SettingError(f"temperature must be a positive number, not {temperature}.")
+        check_temperature(temperature=temperature)
         return like.new_tensor(1.0 / temperature)
     if temperature.numel() not in (1, rows):
         raise SettingError(

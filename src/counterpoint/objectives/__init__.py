@@ -23,6 +23,7 @@ from counterpoint.objectives.contrast import Contrast
 from counterpoint.objectives.contrastive_gap import ContrastiveGap
 from counterpoint.objectives.cosmo import CosMo
 from counterpoint.objectives.count_to_ten import CountToTen
+from counterpoint.objectives.ctp_tft import CTPTFT
 from counterpoint.objectives.cwcl import CWCL
 from counterpoint.objectives.d2o import D2O
 from counterpoint.objectives.dbl import DBL, AbsoluteBoost, RelativeBoost, TripletRanking
@@ -78,6 +79,7 @@ __all__ = [
     "CL2L",
     "CLIP",
     "CPO",
+    "CTPTFT",
     "CWCL",
     "D2O",
     "DBL",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from counterpoint.engine.checks import check_finite, check_temperature
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.reduction import reduce
@@ -69,8 +70,7 @@ def ar2_retriever(
     """
     if not 0 <= adversarial <= 1:
         raise SettingError(f"adversarial must be in [0, 1], got {adversarial}.")
-    if not temperature > 0:
-        raise SettingError(f"temperature must be above 0, got {temperature}.")
+    check_temperature(temperature=temperature)
     if adversarial_reduction not in get_args(AdversarialReduction):
         raise SettingError(
             f"adversarial_reduction must be sum or mean, got {adversarial_reduction!r}."
@@ -158,9 +158,7 @@ def player(step: int, *, ranker_steps: int = 500, iteration: int = 2000) -> str:
 def _checked(name: str, scores: Tensor) -> Tensor:
     if scores.dim() != 2 or scores.numel() == 0:
         raise DataError(f"{name} must be (B, 1 + n), got {tuple(scores.shape)}.")
-    bad = (~torch.isfinite(scores.detach())).any(1).nonzero().flatten()
-    if len(bad):
-        raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+    check_finite(**{name: scores})
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 

@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from counterpoint.engine.checks import Temperature, check_reduction, inverse_temperature, prepare
+from counterpoint.engine.checks import (
+    Temperature,
+    check_finite,
+    check_reduction,
+    check_temperature,
+    inverse_temperature,
+    prepare,
+)
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import IndexFunction, Reduction, Terms
 from counterpoint.errors import DataError, SettingError
@@ -60,8 +67,9 @@ def soft_supcon(
     soft = soft_labels.detach()
     if soft.dim() != 2 or len(soft) * views != len(rows):
         raise DataError(f"soft_labels must be ({len(rows) // views}, K), got {tuple(soft.shape)}.")
+    check_finite(soft_labels=soft)
     if not bool((soft >= 0).all()):
-        raise DataError("soft_labels must be at least 0 and no NaN.")
+        raise DataError("soft_labels must be at least 0.")
     samples = len(soft)
 
     def weight(i: Tensor, j: Tensor) -> Tensor:
@@ -107,8 +115,9 @@ def masked_supcon(
     """
     rows, views = view_rows(features)
     samples, w = len(rows) // views, weights.detach()
+    check_finite(weights=w)
     if w.shape != (samples, samples) or not bool((w >= 0).all()):
-        raise DataError(f"weights must be ({samples}, {samples}), at least 0 and no NaN.")
+        raise DataError(f"weights must be ({samples}, {samples}) and at least 0.")
 
     def weight(i: Tensor, j: Tensor) -> Tensor:
         return w[i % samples, j % samples]
@@ -127,8 +136,10 @@ def _weighted(
     check_reduction(reduction)
     (z,) = prepare(normalize, features=rows)
     scale = inverse_temperature(temperature, len(z), z)
-    if base_temperature is not None and (base_temperature <= 0 or scale.dim()):
-        raise SettingError("base_temperature must be above 0 and needs one temperature for all.")
+    if base_temperature is not None:
+        check_temperature(base_temperature=base_temperature)
+        if scale.dim():
+            raise SettingError("base_temperature needs one temperature for all.")
     loss, _ = one_way(z, z, scale, Terms(excluded=(0,), positive=weight), reduction=reduction)
     return loss if base_temperature is None else loss / (scale * base_temperature)
 
@@ -222,8 +233,7 @@ def teacher_temperature(
 
 
 def _outputs(outputs: Tensor, temperature: float) -> Tensor:
-    if not temperature > 0:
-        raise SettingError(f"temperature must be above 0, got {temperature}.")
+    check_temperature(temperature=temperature)
     (x,) = prepare(False, outputs=outputs)
     return x / temperature
 

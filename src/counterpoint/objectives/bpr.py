@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from counterpoint.engine.checks import check_finite
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError
 from counterpoint.objectives.pairwise import pairwise_loss
@@ -29,14 +30,17 @@ def bpr(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean") ->
         ``()``, or one value a pair without reduction.
 
     Raises:
-        DataError: NaN or infinite scores.
+        DataError: shapes that do not fit, NaN, infinity.
 
     Source: Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback", UAI 2009.
     """
-    ahead = positive - negative
-    if not bool(ahead.detach().isfinite().all()):
-        raise DataError("positive or negative holds NaN or infinite scores.")
-    return reduce(pairwise_loss(ahead), reduction)
+    sides = zip(positive.shape[::-1], negative.shape[::-1], strict=False)
+    if not all(a == b or 1 in (a, b) for a, b in sides):
+        raise DataError(
+            f"positive {tuple(positive.shape)} and negative {tuple(negative.shape)} do not fit."
+        )
+    check_finite(positive=positive, negative=negative)
+    return reduce(pairwise_loss(positive - negative), reduction)
 
 
 def embedding_penalty(*embeddings: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_finite
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError
 from counterpoint.objectives.reduction import reduce
@@ -51,9 +52,7 @@ def semantic_preservation(
         )
     dtype = torch.promote_types(personal.dtype, torch.float32)
     a, b = personal.to(dtype), plain.detach().to(dtype)
-    for name, x in (("personal", a), ("plain", b)):
-        if not bool(torch.isfinite(x.detach()).all()):
-            raise DataError(f"{name} holds NaN or infinity.")
+    check_finite(personal=a, plain=b)
     lengths = [torch.linalg.vector_norm(x, dim=1).clamp(min=LENGTH_FLOOR) for x in (a, b)]
     return reduce(1 - torch.linalg.vecdot(a, b) / (lengths[0] * lengths[1]), reduction)
 
@@ -98,9 +97,9 @@ def masked_reconstruction(
         raise DataError(f"mask must be {tuple(prediction[:, 0].shape)}; got {tuple(mask.shape)}.")
     dtype = torch.promote_types(prediction.dtype, torch.float32)
     weight = mask.to(dtype)
+    check_finite(mask=weight)
     error = (prediction.to(dtype) - target.detach().to(dtype)).where(weight > 0, 0.0).square()
-    if not bool(torch.isfinite(error.detach()).all()):
-        raise DataError("prediction or target holds NaN or infinity under the mask.")
+    check_finite(**{"the masked difference of prediction and target": error})
     size = weight.sum((1, 2, 3))
     each = (weight * error).sum((1, 2, 3)) / size.where(size > 0, 1.0)
     return reduce(each, reduction, size > 0)

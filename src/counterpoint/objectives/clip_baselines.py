@@ -7,7 +7,13 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature, inverse_temperature, prepare, same_rows
+from counterpoint.engine.checks import (
+    Temperature,
+    check_temperature,
+    inverse_temperature,
+    prepare,
+    same_rows,
+)
 from counterpoint.engine.softmax import row_way, two_way
 from counterpoint.engine.terms import Terms
 from counterpoint.errors import DataError, SettingError
@@ -51,6 +57,7 @@ def cl2l_parts(
     """
     if not 0 <= label_smoothing <= 1:
         raise SettingError(f"label_smoothing must be in [0, 1], got {label_smoothing}.")
+    check_temperature(local_temperature=local_temperature)
     if (image_views is None) != (text_views is None):
         raise DataError("Local views are needed of both modalities, or of neither.")
     same_rows(image=image, text=text)

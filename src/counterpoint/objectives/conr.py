@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_finite,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -127,9 +128,7 @@ def _gaps(a: Tensor, b: Tensor) -> Tensor:
 def _columns(name: str, values: Tensor, z: Tensor) -> Tensor:
     if values.dim() not in (1, 2) or len(values) != len(z) or values.numel() == 0:
         raise DataError(f"{name} must be ({len(z)},) or ({len(z)}, L), got {tuple(values.shape)}.")
-    bad = (~torch.isfinite(values.detach())).reshape(len(z), -1).any(1).nonzero().flatten()
-    if len(bad):
-        raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+    check_finite(**{name: values})
     return values.detach().to(z).reshape(len(z), -1)
 
 

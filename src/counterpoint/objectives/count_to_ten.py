@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature, inverse_temperature, prepare
+from counterpoint.engine.checks import Temperature, check_finite, inverse_temperature, prepare
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.multiview import view_rows
@@ -83,7 +83,8 @@ def count_to_ten(
 
 
 def _checked(weights: Tensor, rows: int) -> Tensor:
-    if weights.shape != (rows,) or not bool((torch.isfinite(weights) & (weights >= 0)).all()):
+    check_finite(weights=weights)
+    if weights.shape != (rows,) or not bool((weights >= 0).all()):
         raise DataError(f"weights must be ({rows},), finite and at least 0.")
     return weights.detach()
 

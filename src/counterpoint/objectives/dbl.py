@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_finite
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.pairwise import pairwise_loss
 from counterpoint.objectives.registry import Loss, objective
@@ -245,9 +246,7 @@ def _check(margin: float, beta: float = 1.0, adaptation: str = "none", **scores:
                 f"{name} must be a square matrix, matched pairs on the diagonal, all of one size; "
                 f"got {tuple(value.shape)}."
             )
-        bad = (~torch.isfinite(value.detach())).any(1).nonzero().flatten()
-        if len(bad):
-            raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+        check_finite(**{name: value})
 
 
 class TripletRanking(Loss, function=triplet_ranking):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_finite,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -94,6 +95,7 @@ def debcse(
     )
     if weights is None:
         return loss
+    check_finite(weights=weights)
     if weights.shape != (n,) or not bool((weights >= 0).all()):
         raise DataError(f"weights must be ({n},), at least 0, got {tuple(weights.shape)}.")
     return reduce(weights.detach().to(loss) * loss, reduction)

@@ -7,7 +7,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from counterpoint.engine.checks import Temperature, check_reduction, inverse_temperature
+from counterpoint.engine.checks import (
+    Temperature,
+    check_finite,
+    check_reduction,
+    inverse_temperature,
+)
 from counterpoint.engine.rows import row_blocks
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.engine.terms import Reduction
@@ -68,9 +73,7 @@ def _masked_tokens(name: str, tokens: Tensor, weight: Tensor, mask: Tensor) -> T
             f"{name} must be (N, T, W) with weights and a mask (N, T), not {tuple(tokens.shape)}, "
             f"{tuple(weight.shape)}, {tuple(mask.shape)}."
         )
-    bad = (~torch.isfinite(tokens.detach())).flatten(1).any(1).nonzero().flatten()
-    if len(bad):
-        raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+    check_finite(**{name: tokens})
     unit = unit_rows(tokens.flatten(0, 1)).view_as(tokens)
     return unit * mask[..., None]
 
@@ -151,9 +154,7 @@ def list_generation(
 
 
 def _finite(name: str, values: Tensor) -> Tensor:
-    bad = (~torch.isfinite(values.detach())).any(1).nonzero().flatten()
-    if len(bad):
-        raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+    check_finite(**{name: values})
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 

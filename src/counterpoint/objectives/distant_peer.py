@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_finite,
     check_integers,
     check_reduction,
     inverse_temperature,
@@ -76,6 +77,8 @@ def distant_peer(
     for name, rows in (("base", base), ("credibility", credibility)):
         if rows is not None and len(rows) != count:
             raise DataError(f"{name} has {len(rows)} rows and z has {count}; both need the same.")
+        if rows is not None:
+            check_finite(**{name: rows})
     if peers < 1:
         raise SettingError(f"peers must be at least 1; got {peers}.")
     if choice not in get_args(Choice):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_integers
+from counterpoint.engine.checks import check_finite, check_integers, check_temperature
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 
@@ -106,17 +106,13 @@ def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def _logits(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    if not temperature > 0:
-        raise SettingError(f"temperature must be above 0, got {temperature}.")
+    check_temperature(temperature=temperature)
     if student.dim() != 2 or student.shape != teacher.shape:
         raise DataError(
             "student and teacher must have one shape (N, C); got "
             f"{tuple(student.shape)} and {tuple(teacher.shape)}."
         )
-    for name, x in (("student", student), ("teacher", teacher)):
-        bad = (~torch.isfinite(x.detach())).any(1).nonzero().flatten()
-        if len(bad):
-            raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+    check_finite(student=student, teacher=teacher)
     dtype = torch.promote_types(student.dtype, torch.float32)
     return student.to(dtype) / temperature, teacher.detach().to(dtype) / temperature
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from counterpoint.engine.checks import check_integers, prepare
+from counterpoint.engine.checks import check_finite, check_integers, check_temperature, prepare
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 
@@ -44,8 +44,7 @@ def prototype_logits(
 
     Source: Qin et al., AAAI 2023, arXiv 2212.00465.
     """
-    if not bool((torch.as_tensor(temperature) > 0).all()):
-        raise SettingError("temperature must be above 0 for every class.")
+    check_temperature(temperature=temperature)
     z, prototypes = prepare(False, z=z, prototypes=prototypes)
     scores = z @ prototypes.T
     if labels is None:
@@ -129,13 +128,16 @@ def bootstrapped(
         ``()``, or ``(B,)`` without reduction. No row kept: 0.
 
     Raises:
-        DataError: shapes that do not fit.
+        DataError: shapes or labels that do not fit, NaN or infinity.
 
     Source: Qin et al., AAAI 2023, arXiv 2212.00465, L_cls.
     """
     if logits.dim() != 2 or logits.shape != soft.shape or score.shape != logits.shape[:1]:
         raise DataError("logits and soft must be (B, C), score (B,).")
+    check_finite(logits=logits, soft=soft, score=score)
     labels = check_integers("labels", labels, len(logits))
+    if bool(((labels < 0) | (labels >= logits.shape[1])).any()):
+        raise DataError(f"labels must be in 0..{logits.shape[1] - 1}.")
     belief = score.detach()
     hard = cross_entropy(logits, labels, reduction="none")
     softly = -(soft.detach() * logits.log_softmax(1)).sum(1)

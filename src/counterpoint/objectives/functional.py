@@ -27,6 +27,7 @@ from counterpoint.objectives.contrast import contrast, log_denominators
 from counterpoint.objectives.contrastive_gap import contrastive_gap
 from counterpoint.objectives.cosmo import cosmo, cosmo_contrastive
 from counterpoint.objectives.count_to_ten import count_to_ten, count_weights
+from counterpoint.objectives.ctp_tft import ctp_tft, image_class_logits
 from counterpoint.objectives.cwcl import cwcl
 from counterpoint.objectives.d2o import d2o
 from counterpoint.objectives.dbl import absolute_boost, dbl, relative_boost, triplet_ranking
@@ -106,6 +107,7 @@ __all__ = [
     "count_weights",
     "cpo",
     "cross_view_distillation",
+    "ctp_tft",
     "cwcl",
     "d2o",
     "dbl",
@@ -129,6 +131,7 @@ __all__ = [
     "hard_contrastive",
     "hydra",
     "icnn",
+    "image_class_logits",
     "info_nce",
     "ipo",
     "kd",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from counterpoint.engine.checks import Temperature, check_integers
+from counterpoint.engine.checks import Temperature, check_finite, check_integers
 from counterpoint.errors import DataError
 from counterpoint.objectives.nt_xent import nt_xent
 from counterpoint.objectives.registry import Loss, objective
@@ -50,8 +50,7 @@ def prompt_consistency(texts: Tensor, *views: Tensor) -> Tensor:
     """
     if texts.dim() != 3 or not views or any(view.shape != texts.shape for view in views):
         raise DataError("texts and one or more views must have one shape (B, K, D).")
-    if not all(bool(x.detach().isfinite().all()) for x in (texts, *views)):
-        raise DataError("texts or a view holds NaN or infinity.")
+    check_finite(texts=texts, **{f"view {k + 1}": view for k, view in enumerate(views)})
     unit = _unit(texts)
     return torch.stack([(unit - _unit(view)).square().mean() for view in views]).sum()
 
@@ -124,8 +123,9 @@ def gopro_parts(
     contrast: bool = True,
 ) -> Parts:
     """The parts of `gopro` by name; arguments and errors as there."""
-    if logits.dim() != 2 or len(logits) == 0 or not bool(logits.detach().isfinite().all()):
-        raise DataError(f"logits must be finite (B, K), B at least 1; got {tuple(logits.shape)}.")
+    if logits.dim() != 2 or len(logits) == 0:
+        raise DataError(f"logits must be (B, K), B at least 1; got {tuple(logits.shape)}.")
+    check_finite(logits=logits)
     labels = check_integers("labels", labels, len(logits))
     if bool(((labels < 0) | (labels >= logits.shape[1])).any()):
         raise DataError(f"labels must be in 0..{logits.shape[1] - 1}.")

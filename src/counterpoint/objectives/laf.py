@@ -5,10 +5,10 @@ All are sums over the batch as published, so that rates of learning depend on th
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from counterpoint.errors import DataError, SettingError
+from counterpoint.engine.checks import check_finite, check_temperature
+from counterpoint.errors import DataError
 from counterpoint.objectives.registry import Loss, objective
 
 SOURCE = "Shen et al. 2024, Label-Agnostic Forgetting, arXiv 2404.00506"
@@ -90,8 +90,7 @@ def laf_alignment(
 
     Source: Shen et al., ICLR 2024, arXiv 2404.00506.
     """
-    if not temperature > 0:
-        raise SettingError(f"temperature must be above 0, got {temperature}.")
+    check_temperature(temperature=temperature)
     if len(forgetting) == 0:
         raise DataError("forgetting holds no row, so there is nothing to push; skip this step.")
     _check(remaining=remaining, remaining_teacher=remaining_teacher)
@@ -148,10 +147,7 @@ def _check(**pair: Tensor) -> None:
             f"{first} and {second} must have one shape of two axes; "
             f"got {tuple(x.shape)} and {tuple(y.shape)}."
         )
-    for name, value in pair.items():
-        bad = (~torch.isfinite(value.detach())).any(1).nonzero().flatten()
-        if len(bad):
-            raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+    check_finite(**pair)
 
 
 class LAFUnlearning(Loss, function=laf_unlearning):

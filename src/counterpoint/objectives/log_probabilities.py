@@ -136,9 +136,9 @@ def check_log_probabilities(at_most_zero: bool = False, **values: Tensor) -> Non
 
 
 def _refuse(name: str, value: Tensor, bad: Tensor, what: str) -> None:
-    where = bad.reshape(-1).nonzero().flatten()
+    where = torch.atleast_1d(bad).nonzero()[:, 0]
     if len(where):
         raise DataError(
-            f"{name} has {len(where)} of {value.numel()} values that are {what}, "
-            f"the first at position {int(where[0])}."
+            f"{name} has {int(bad.sum())} of {value.numel()} values that are {what}, "
+            f"the first in row {int(where[0])}."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from counterpoint.engine.checks import check_finite
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.registry import Loss, objective
 
@@ -34,8 +35,9 @@ def marginal_entropy(logits: Tensor) -> Tensor:
 
     Source: arXiv 2404.16339, marginal distribution entropy (weight 0.3 there).
     """
-    if logits.dim() != 2 or logits.numel() == 0 or not bool(logits.detach().isfinite().all()):
-        raise DataError(f"logits must be finite (N, C), N at least 1; got {tuple(logits.shape)}.")
+    if logits.dim() != 2 or logits.numel() == 0:
+        raise DataError(f"logits must be (N, C), N at least 1; got {tuple(logits.shape)}.")
+    check_finite(logits=logits)
     mean = logits.softmax(1).mean(0)
     return (mean * (mean + EPSILON).log()).sum()
 
@@ -72,6 +74,7 @@ def tfup_t(
         raise SettingError("threshold must be in [0, 1) and entropy_weight at least 0.")
     if strong.shape != weak.shape:
         raise DataError(f"strong {tuple(strong.shape)} and weak {tuple(weak.shape)} must agree.")
+    check_finite(strong=strong, weak=weak)
     spread = entropy_weight * marginal_entropy(strong)
     chance, label = weak.detach().softmax(1).max(1)
     sure = chance > threshold

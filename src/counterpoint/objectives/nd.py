@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_integers
+from counterpoint.engine.checks import check_finite, check_integers
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError
 from counterpoint.objectives.reduction import reduce
@@ -60,10 +60,7 @@ def nd(
         )
     dtype = torch.promote_types(student.dtype, torch.float32)
     s, t, centres = (x.to(dtype) for x in (student, teacher.detach(), means.detach()))
-    for name, x in (("student", s), ("teacher", t), ("means", centres)):
-        bad = (~torch.isfinite(x.detach())).any(-1).nonzero().flatten()
-        if len(bad):
-            raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+    check_finite(student=s, teacher=t, means=centres)
     towards = _directions(centres, labels, s)
     length, reach = torch.linalg.vector_norm(s, dim=1), torch.linalg.vector_norm(t, dim=1)
     longer = torch.where(length >= reach, length, reach)

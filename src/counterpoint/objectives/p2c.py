@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from counterpoint.engine.checks import check_integers
+from counterpoint.engine.checks import check_finite, check_integers
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError
 from counterpoint.objectives.pairwise import pairwise_loss
@@ -154,7 +154,7 @@ def vote_consistency(
     Raises:
         DataError: shapes that differ, NaN or infinity.
     """
-    _finite(logits1=logits1, logits2=logits2, votes1=votes1, votes2=votes2)
+    check_finite(logits1=logits1, logits2=logits2, votes1=votes1, votes2=votes2)
     if not logits1.shape == logits2.shape == votes1.shape == votes2.shape:
         raise DataError("logits1, logits2, votes1 and votes2 must have one shape (B, C).")
     dv = votes1 - votes2
@@ -197,7 +197,7 @@ def _check(
     labels: Tensor,
     preference: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    _finite(logits1=logits1, logits2=logits2, scores1=scores1, scores2=scores2)
+    check_finite(logits1=logits1, logits2=logits2, scores1=scores1.T, scores2=scores2.T)
     if logits1.dim() != 2 or logits1.shape != logits2.shape or len(logits1) == 0:
         raise DataError(
             "logits1 and logits2 must have one shape (B, C), B at least 1; got "
@@ -221,12 +221,6 @@ def _check(
                 f"{name} must be in {least}..{most}; row {int(bad[0])} is {int(values[bad[0]])}."
             )
     return labels, preference
-
-
-def _finite(**values: Tensor) -> None:
-    for name, value in values.items():
-        if not bool(torch.isfinite(value.detach()).all()):
-            raise DataError(f"{name} holds NaN or infinity.")
 
 
 class P2C(Loss, function=p2c):

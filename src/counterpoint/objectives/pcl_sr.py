@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import Temperature, inverse_temperature
+from counterpoint.engine.checks import Temperature, check_finite, inverse_temperature
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
@@ -84,9 +84,7 @@ def _unit_pixels(name: str, maps: Tensor, like: Tensor) -> Tensor:
             f"{name} must be (B, C, h, w) like the anchor {tuple(like.shape)}, "
             f"got {tuple(maps.shape)}."
         )
-    bad = (~torch.isfinite(maps.detach())).flatten(1).any(1).nonzero().flatten()
-    if len(bad):
-        raise DataError(f"{name} holds NaN or infinity, first in image {int(bad[0])}.")
+    check_finite(**{name: maps})
     pixels = maps.to(torch.promote_types(maps.dtype, torch.float32)).flatten(2).transpose(1, 2)
     return unit_rows(pixels)
 

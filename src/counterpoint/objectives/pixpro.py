@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from counterpoint.errors import DataError, SettingError
+from counterpoint.engine.checks import check_finite, check_temperature
+from counterpoint.errors import DataError
 from counterpoint.objectives.masked import masked_log_sum
 from counterpoint.objectives.registry import Loss, objective
 
@@ -69,8 +70,7 @@ def pixcontrast(
 
     Source: Xie et al. 2021, PixPro, arXiv 2011.10043, Eq. 2.
     """
-    if not temperature > 0:
-        raise SettingError(f"temperature must be a positive number, not {temperature}.")
+    check_temperature(temperature=temperature)
     q, k = _cells(queries, keys, pairs)
     logits = q @ k.mT / temperature
     pull, counted = masked_log_sum(logits, pairs)
@@ -92,10 +92,7 @@ def _cells(queries: Tensor, keys: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor
             f"pairs must be bool {(len(queries), cells, cells)}, not {pairs.dtype} "
             f"{tuple(pairs.shape)}."
         )
-    for name, x in (("queries", queries), ("keys", keys)):
-        bad = (~torch.isfinite(x.detach())).flatten(1).any(1).nonzero().flatten()
-        if len(bad):
-            raise DataError(f"{name} holds NaN or infinity, first in image {int(bad[0])}.")
+    check_finite(queries=queries, keys=keys)
     dtype = torch.promote_types(queries.dtype, torch.float32)
     q, k = (normalize(x.to(dtype).flatten(2), dim=1).mT for x in (queries, keys.detach()))
     return q, k

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_finite
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.pairwise import pairwise_loss
@@ -132,8 +133,9 @@ def _prepare(
     if there.dtype != torch.bool:
         raise DataError(f"has_{name} must be bool, got {there.dtype}.")
     losses, score = losses.where(there, 0.0), score.where(there, otherwise)
-    if not bool((torch.isfinite(losses.detach()) & (losses.detach() >= 0)).all()):
-        raise DataError(f"{name}_losses must be finite and at least 0: cross entropies of tokens.")
+    check_finite(**{f"{name}_losses": losses, f"{name}_quality": score})
+    if not bool((losses.detach() >= 0).all()):
+        raise DataError(f"{name}_losses must be at least 0: cross entropies of tokens.")
     if not bool(((score >= 0) & (score <= 1)).all()):
         raise DataError(f"{name}_quality must be in [0, 1].")
     return losses, score, there

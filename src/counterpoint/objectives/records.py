@@ -22,6 +22,7 @@ class Relation:
     """Two expressions that are equal.
 
     Attributes:
+        of: the objective at which it is stated.
         says: under which circumstances, in words.
         this: an expression of torch, `counterpoint.objectives.functional` and `inputs`.
         that: what it equals.
@@ -29,6 +30,7 @@ class Relation:
         within: relative tolerance in float64; large where the relation is a limit.
     """
 
+    of: str
     says: str
     this: str
     that: str
@@ -85,14 +87,14 @@ def inputs() -> dict[str, Mapping[str, str]]:
 def records() -> dict[str, Record]:
     """The record of every objective that has one, in the order of the file."""
     return {
-        name: Record(**{**table, "relations": _relations(table)})
+        name: Record(**{**table, "relations": _relations(name, table)})
         for name, table in _tables().items()
         if name not in ("data", "inputs")
     }
 
 
-def _relations(table: Mapping[str, Any]) -> tuple[Relation, ...]:
-    return tuple(Relation(**relation) for relation in table.get("relations", ()))
+def _relations(name: str, table: Mapping[str, Any]) -> tuple[Relation, ...]:
+    return tuple(Relation(name, **relation) for relation in table.get("relations", ()))
 
 
 def record(name: str) -> Record:
@@ -108,7 +110,7 @@ def record(name: str) -> Record:
 
 def relations_of(name: str) -> Iterator[Relation]:
     """Every relation that an objective takes part in, its own first."""
-    own = record(name).relations
-    yield from own
-    for other in records().values():
-        yield from (r for r in other.relations if name in r.names and r not in own)
+    yield from record(name).relations
+    for other, found in records().items():
+        if other != name:
+            yield from (relation for relation in found.relations if name in relation.names)

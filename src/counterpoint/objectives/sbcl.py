@@ -7,7 +7,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature, check_integers, check_reduction, prepare
+from counterpoint.engine.checks import (
+    Temperature,
+    check_integers,
+    check_reduction,
+    check_temperature,
+    prepare,
+)
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
@@ -87,6 +93,9 @@ def sbcl(
     g = check_integers("subclasses", subclasses, samples).repeat(views)
     sample = torch.arange(samples, device=z.device).repeat(views)
     counted = _has_company(g)
+    check_temperature(temperature=temperature)
+    if base_temperature is not None:
+        check_temperature(base_temperature=base_temperature)
     factor = temperature / (temperature if base_temperature is None else base_temperature)
     each: Reduction = "none" if reduction == "none" else "sum"
     first = supcon(z, g, temperature, normalize=False, reduction=each)
@@ -122,6 +131,7 @@ def _has_company(subclasses: Tensor) -> Tensor:
 def _of_rows(values: Tensor | None, labels: Tensor, temperature: float, like: Tensor) -> Tensor:
     if values is None:
         return like.new_full((len(labels),), temperature)
+    check_temperature(class_temperature=values)
     if values.dim() != 1 or int(labels.min()) < 0 or int(labels.max()) >= len(values):
         raise DataError("class_temperature must hold a temperature for every label 0 .. C - 1.")
     return values.detach().to(like)[labels]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_finite,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -151,8 +152,9 @@ def _prepared(
     rows, views = view_rows(features)
     (z,) = prepare(normalize, features=rows)
     t = targets.detach().reshape(-1)
-    if len(t) * views != len(z) or not bool(torch.isfinite(t).all()):
-        raise DataError(f"targets must be finite ({len(z) // views},), got {tuple(targets.shape)}.")
+    if len(t) * views != len(z):
+        raise DataError(f"targets must be ({len(z) // views},), got {tuple(targets.shape)}.")
+    check_finite(targets=t)
     return z, t.to(z).repeat(views), inverse_temperature(temperature, len(z), z)
 
 

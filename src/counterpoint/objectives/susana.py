@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_integers
+from counterpoint.engine.checks import check_finite, check_integers
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.icnn_score import distances, icnn_score
@@ -62,10 +62,7 @@ def proto_triplet(
             f"queries {tuple(queries.shape)} and support {tuple(support.shape)} must be matrices "
             "of one width."
         )
-    for name, x in (("queries", queries), ("support", support)):
-        bad = (~torch.isfinite(x.detach())).any(1).nonzero().flatten()
-        if len(bad):
-            raise DataError(f"{name} holds NaN or infinity, first in row {int(bad[0])}.")
+    check_finite(queries=queries, support=support)
     labels = check_integers("labels", labels, len(queries))
     support_labels = check_integers("support_labels", support_labels, len(support))
     ways = int(support_labels.max()) + 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_integers
+from counterpoint.engine.checks import check_finite, check_integers
 from counterpoint.errors import DataError, SettingError
 from counterpoint.pairs.mixing import draw_beta, mix
 
@@ -34,6 +34,7 @@ class PartnerMixing:
         partner = check_integers("partner", self.partner, rows)
         if self.share.dim() != 1 or not self.share.is_floating_point():
             raise DataError(f"share must be float (N,), got {tuple(self.share.shape)}.")
+        check_finite(share=self.share)
         if not bool(((self.share >= 0) & (self.share <= 1)).all()):
             raise DataError("share must lie in [0, 1] in every row.")
         if not bool(((partner >= 0) & (partner < rows)).all()):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_finite
 from counterpoint.engine.moments import bilinear, cross_moment
 from counterpoint.engine.ranks import total_over_ranks
 from counterpoint.engine.similarity import upcast
@@ -89,8 +90,7 @@ def _directions(features: Tensor) -> _Directions:
             "The features that weigh the pairs must be floats of shape (N, Dr) or (N, C, Dr), not "
             f"{features.dtype} of shape {tuple(features.shape)}."
         )
-    if not bool(torch.isfinite(features).all()):
-        raise DataError("The features that weigh the pairs hold NaN or infinity.")
+    check_finite(**{"similarity, whose features weigh the pairs,": features})
     features = upcast(features.detach())
     inverse = 1 / (torch.linalg.vector_norm(features, dim=-1) + TINY)
     if features.dim() == 2:

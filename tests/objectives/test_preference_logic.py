@@ -1,5 +1,6 @@
 import itertools
 import math
+import re
 
 import pytest
 import torch
@@ -87,6 +88,29 @@ def test_compiling_a_decompiled_loss_gives_the_loss(name):
     torch.testing.assert_close(decompile(name).rho(log_p), ratio.log(), rtol=1e-10, atol=1e-10)
     loss = compile_loss(decompile(name), beta=0.7)(log_p)
     torch.testing.assert_close(loss, -torch.nn.functional.logsigmoid(0.7 * ratio.log()))
+
+
+def value(ratio, p):
+    """A written ratio as a number, by Python's own arithmetic."""
+    factors = re.sub(r"(?<=[\w)]) (?=[\w(])", "*", ratio)
+    return eval(factors, {name: chance.exp() for name, chance in p.items()})
+
+
+@pytest.mark.parametrize("name", RATIOS)
+def test_a_symbolic_form_gives_back_its_loss_as_text(name):
+    found = decompile(name)
+    again = Structure.of(found.core, found.constraint, found.additive, found.names)
+    assert decompile(again.ratio) == found
+    log_p = random_log_p(found.names)
+    torch.testing.assert_close(value(again.ratio, log_p), value(RATIOS[name], log_p))
+    torch.testing.assert_close(value(again.ratio, log_p).log(), found.rho(log_p))
+
+
+def test_every_structure_of_two_has_a_ratio_that_reads_back():
+    written = [s for s in enumerate_structures() if not s.degenerate]
+    assert [decompile(s.ratio) for s in written] == written
+    with pytest.raises(SettingError, match="would be infinite"):
+        Structure.from_rows(["TT"], []).ratio  # noqa: B018
 
 
 @pytest.mark.parametrize("name", RATIOS)

@@ -22,11 +22,7 @@ from counterpoint.objectives.records import (
 )
 
 NAMES = [one.name for one in registered() if hasattr(functional, one.name)]
-RELATIONS = [
-    pytest.param(name, relation, id=f"{name}-{at}")
-    for name, found in records().items()
-    for at, relation in enumerate(found.relations)
-]
+RELATIONS = [relation for found in records().values() for relation in found.relations]
 FROM_TORCH_NN = {"normalize", "cross_entropy"}
 """What relations take from `torch.nn.functional`."""
 
@@ -51,8 +47,8 @@ def float64() -> Any:
     torch.set_default_dtype(before)
 
 
-@pytest.mark.parametrize(("name", "relation"), RELATIONS)
-def test_both_sides_have_the_same_value_and_gradients(name: str, relation: Relation) -> None:
+@pytest.mark.parametrize("relation", RELATIONS, ids=lambda relation: relation.of)
+def test_both_sides_have_the_same_value_and_gradients(relation: Relation) -> None:
     names, learnt = names_of_relations()
     sides = [eval(code, names) for code in (relation.this, relation.that)]
     if relation.compare == "value and gradient":
@@ -67,11 +63,10 @@ def test_both_sides_have_the_same_value_and_gradients(name: str, relation: Relat
 
 
 def test_a_relation_is_of_its_objective_and_says_when() -> None:
-    for name, found in records().items():
-        for relation in found.relations:
-            assert name in relation.names
-            assert relation.says[0].isupper()
-            assert relation.says.endswith(".")
+    for relation in RELATIONS:
+        assert relation.of in relation.names
+        assert relation.says[0].isupper()
+        assert relation.says.endswith(".")
 
 
 def test_every_objective_has_a_record_and_every_record_an_objective() -> None:

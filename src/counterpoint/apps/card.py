@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -14,24 +15,34 @@ from typing import Any
 import counterpoint
 from counterpoint import catalog, methods
 from counterpoint.apps import docstrings
+from counterpoint.apps.symbolic import symbolic_forms
 from counterpoint.errors import unknown_name
+from counterpoint.objectives.records import inputs, kinds_of_data, record, records, relations_of
+from counterpoint.objectives.registry import find
 
 
 def card(id: str) -> dict[str, Any]:
-    """The card of a system of the catalogue, or of another method such as ``"simclr"``.
+    """The card of a system of the catalogue, of a method such as ``"simclr"``, or of an objective.
 
     Returns:
         plain values: the catalogue row with ``venue``, ``url``, ``promise`` (what the status means)
         and ``code`` (modules); ``parts``, one for each public class or function in them, see
         `describe`; ``claims``, the last result of each; ``use``, commands and lines of Python.
+        Where the code has `counterpoint.objectives.preference_logic`, ``forms`` are the
+        `counterpoint.apps.symbolic.symbolic_forms` of its losses.
 
     Raises:
-        SettingError: neither the catalogue nor the methods have that name.
+        SettingError: neither the catalogue nor the methods nor the objectives have that name.
     """
     row = _row(id)
     described = [describe(thing) for name in row["code"] for thing in public(_load(name))]
     parts = [part for part in described if not _repeats_a_function(part)]
-    return {**row, "parts": parts, "claims": claims(id), "use": _use(row, parts)}
+    if row["family"] == "objective":
+        parts = [part for part in parts if part["name"] == row["id"]]
+    found = {**row, "parts": parts, "claims": claims(id), "use": _use(row, parts)}
+    if "objectives.preference_logic" in row["code"]:
+        found["forms"] = symbolic_forms()
+    return found
 
 
 def _repeats_a_function(part: Mapping[str, Any]) -> bool:
@@ -45,8 +56,10 @@ def _row(id: str) -> dict[str, Any]:
         entry = known[id]
         more = {"venue": entry.venue, "url": entry.url, "code": list(entry.code)}
         return {**entry.row(), **more, "promise": catalog.MEANING[entry.status]}
+    if id.replace("-", "_") in records():
+        return _objective_row(id.replace("-", "_"))
     if id not in reference_methods():
-        raise unknown_name("system", id, [*known, *reference_methods()])
+        raise unknown_name("system", id, [*known, *reference_methods(), *records()])
     method = methods.find(id)
     return {
         "id": id,
@@ -56,6 +69,11 @@ def _row(id: str) -> dict[str, Any]:
         "promise": catalog.MEANING["ready"],
         "code": [method.__module__.removeprefix("counterpoint.")],
     }
+
+
+def _objective_row(name: str) -> dict[str, Any]:
+    code = find(name).function.__module__.removeprefix("counterpoint.")
+    return {"id": name, "name": record(name).advice, "family": "objective", "code": [code]}
 
 
 def reference_methods() -> list[str]:
@@ -85,13 +103,14 @@ def describe(thing: type[Any] | Any) -> dict[str, Any]:
     Returns:
         plain values: ``name``, ``kind`` (``"method"``, ``"objective"``, ``"probe"`` ...),
         ``module``, ``class`` (whether it is one), ``summary``, ``about``, ``arguments`` (name,
-        type, default, about) and ``sections``.
+        type, default, about) and ``sections``; of an objective also ``record``, see `on_record`.
     """
     text = docstrings.read(thing)
     arguments = dict(text.arguments)
     if inspect.isclass(thing):
         arguments = docstrings.read(thing.__init__).arguments | arguments
-    return {
+    about = on_record(thing.__name__) if thing.__name__ in records() else None
+    return ({"record": about} if about else {}) | {
         "name": thing.__name__,
         "kind": thing.__module__.split(".")[1].removesuffix("s"),
         "module": thing.__module__,
@@ -100,6 +119,34 @@ def describe(thing: type[Any] | Any) -> dict[str, Any]:
         "about": text.about,
         "arguments": _arguments(thing, arguments),
         "sections": text.sections,
+    }
+
+
+def on_record(name: str) -> dict[str, Any]:
+    """What the registry and the record say of an objective.
+
+    Returns:
+        plain values: those of `Objective` and of `Record`; ``module``, the class; ``data``, a
+        heading; ``systems``, those of the catalogue made of it; ``relations`` of both sides, each
+        with the ``inputs`` that it names, as code.
+    """
+    one, found = find(name), record(name)
+    code = one.function.__module__.removeprefix("counterpoint.")
+    made_by = {kind: dict(names) for kind, names in inputs().items()}
+    makes = made_by["learnt"] | made_by["fixed"]
+    relations = [
+        asdict(relation) | {"inputs": {k: v for k, v in makes.items() if k in relation.names}}
+        for relation in relations_of(name)
+    ]
+    return asdict(found) | {
+        "inputs": one.inputs,
+        "across_ranks": one.across_ranks,
+        "ranks": one.ranks,
+        "source": one.source,
+        "module": one.module and one.module.__name__,
+        "data": kinds_of_data()[found.data],
+        "systems": [entry.id for entry in catalog.entries() if code in entry.code],
+        "relations": relations,
     }
 
 

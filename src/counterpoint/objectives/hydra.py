@@ -54,8 +54,8 @@ def hydra(
         l_bn = cos(g_b z_b, g_b k_n) / t           (renormalise, the paper)
         l_bn -= repulsion <z_b, k_n> / t           (optional, in the full space)
 
-    One direction; ``keys`` keep their gradient. 1e-6 is added to ``|P|``. With a gate of ones and partners equal to labels it
-    is multi-positive InfoNCE without same-class negatives.
+    One direction; ``keys`` keep their gradient. 1e-6 is added to ``|P|``. With a gate of ones and
+    partners equal to labels it is multi-positive InfoNCE without same-class negatives.
 
     Args:
         z: first view, float ``(N, D)``.

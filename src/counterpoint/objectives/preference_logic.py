@@ -14,6 +14,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -126,6 +127,18 @@ class Structure:
         return formulas.write(self.positive & self.negative, self.names)
 
     @property
+    def ratio(self) -> str:
+        """``WMC(F+) / WMC(F-)`` as `decompile` reads it: sums of products that exclude each other.
+
+        Raises:
+            SettingError: a degenerate structure.
+        """
+        self._check_both_forms()
+        top, bottom = (_sum(rows, self.names) for rows in (self.positive, self.negative))
+        top = f"({top})" if "+" in top else top
+        return f"{top} / ({bottom})" if " " in bottom else f"{top} / {bottom}"
+
+    @property
     def degenerate(self) -> bool:
         """Whether a form has no assignment at all, so that the loss would be infinite."""
         return not (self.positive and self.negative)
@@ -184,12 +197,7 @@ class Structure:
             SettingError: a degenerate structure, or a proposition that is not given.
             DataError: values that are no log-probabilities.
         """
-        if self.degenerate:
-            raise SettingError(
-                "F+ and F- both need an assignment; here "
-                f"F+ has {len(self.check_rows)} and F- has {len(self.cross_rows)}, and the loss "
-                "would be infinite."
-            )
+        self._check_both_forms()
         used = [name for name in self.names if self._depends_on(name)]
         missing = [name for name in used if name not in log_p]
         if missing:
@@ -199,6 +207,14 @@ class Structure:
         return _log_wmc(self.positive, self.names, given) - _log_wmc(
             self.negative, self.names, given
         )
+
+    def _check_both_forms(self) -> None:
+        if self.degenerate:
+            raise SettingError(
+                "F+ and F- both need an assignment; here "
+                f"F+ has {len(self.check_rows)} and F- has {len(self.cross_rows)}, and the loss "
+                "would be infinite."
+            )
 
     def _depends_on(self, name: str) -> bool:
         mask = formulas.variable(name, self.names)
@@ -335,6 +351,42 @@ def _log_wmc(rows: int, names: Sequence[str], log_p: Mapping[str, Tensor]) -> Te
     if false:
         branches.append(log_one_minus(value) + _log_wmc(false, names[1:], log_p))
     return branches[0] if len(branches) == 1 else torch.logaddexp(*branches)
+
+
+def _sum(rows: int, names: Sequence[str]) -> str:
+    """The weighted count of a set of assignments, which is not empty."""
+    terms = _disjoint(rows, tuple(names)) or ((names[0],), (f"(1-{names[0]})",))
+    products = [" ".join(sorted(term, key=lambda literal: "-" in literal)) for term in terms]
+    return " + ".join(products)
+
+
+@cache
+def _disjoint(rows: int, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Fewest products that splitting on propositions gives; ``()`` where every row is there."""
+    if rows == formulas.everything(len(names)):
+        return ()
+    found = []
+    for name in names:
+        rest = tuple(other for other in names if other != name)
+        true, false = (_given(rows, name, truth, names) for truth in (True, False))
+        if true == false:
+            return _disjoint(true, rest)
+        found.append(
+            tuple(
+                (literal, *more)
+                for literal, half in ((name, true), (f"(1-{name})", false))
+                if half
+                for more in _disjoint(half, rest) or ((),)
+            )
+        )
+    return min(found, key=lambda terms: (len(terms), sum(map(len, terms))))
+
+
+def _given(rows: int, name: str, truth: bool, names: Sequence[str]) -> int:
+    """The assignments of the other propositions, of those rows in which ``name`` is that."""
+    bit = len(names) - 1 - list(names).index(name)
+    kept = [row for row in range(1 << len(names)) if rows >> row & 1 and row >> bit & 1 == truth]
+    return sum(1 << (row >> (bit + 1) << bit | row & ((1 << bit) - 1)) for row in kept)
 
 
 def _in_order(names: Iterable[str]) -> tuple[str, ...]:

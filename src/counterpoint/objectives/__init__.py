@@ -61,6 +61,7 @@ from counterpoint.objectives.preference import CPO, DPO, DPOP, IPO, KTO, ORPO, S
 from counterpoint.objectives.qcrd import QCRD
 from counterpoint.objectives.queue_contrast import Contriever, ContrieverInBatch, ESimCSE
 from counterpoint.objectives.registry import Objective, find, registered
+from counterpoint.objectives.sage import SAGE
 from counterpoint.objectives.sbcl import SBCL, SBCLQueue
 from counterpoint.objectives.sepclr import SepCLR
 from counterpoint.objectives.sogclr import BimodalSogCLR, SogCLR
@@ -103,6 +104,7 @@ __all__ = [
     "PCLSR",
     "POT",
     "QCRD",
+    "SAGE",
     "SBCL",
     "STAR",
     "TFUPT",

@@ -66,6 +66,7 @@ from counterpoint.objectives.preference import cpo, dpo, dpop, ipo, kto, orpo, s
 from counterpoint.objectives.qcrd import discriminator_loss, qcrd
 from counterpoint.objectives.queue_contrast import contriever, contriever_in_batch, esimcse
 from counterpoint.objectives.routing import load_balance, specified_expert
+from counterpoint.objectives.sage import log_opinion, sage
 from counterpoint.objectives.sbcl import sbcl, sbcl_queue
 from counterpoint.objectives.sepclr import sepclr
 from counterpoint.objectives.sogclr import sogclr, sogclr_bimodal
@@ -142,6 +143,7 @@ __all__ = [
     "list_generation",
     "load_balance",
     "log_denominators",
+    "log_opinion",
     "look",
     "m3co",
     "m3col",
@@ -177,6 +179,7 @@ __all__ = [
     "qcrd",
     "region_clip",
     "relative_boost",
+    "sage",
     "sbcl",
     "sbcl_queue",
     "semantic_preservation",

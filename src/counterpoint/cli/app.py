@@ -18,6 +18,7 @@ from counterpoint.cli.inspect import inspect
 from counterpoint.cli.list import list_systems
 from counterpoint.cli.probe import probe
 from counterpoint.cli.reannotate import reannotate
+from counterpoint.cli.review import review
 from counterpoint.cli.show import show
 from counterpoint.cli.terminal import out
 
@@ -86,6 +87,12 @@ _add(
     "reannotate reviews.csv --text body --label stars\n"
     "reannotate photos/ --encoder resnet18 --policy drop\n"
     "reannotate runs/my-run/embeddings.npz --json",
+)
+_add(
+    review,
+    "review runs/my-run\n"
+    "review runs/my-run --reviewer ada --no-browser\n"
+    "review runs/my-run --export decisions.csv --corrected corrected.parquet",
 )
 _add(claim, "claim dcl\nclaim temperature --seeds 5 --json")
 _add(doctor, "doctor\ndoctor --json")

@@ -258,7 +258,7 @@ class Store:
                 (reviewer, row),
             )
             standing = self.standing(reviewer, row)
-            _mark(database, queue, row, standing and standing.action)
+            _mark(database, queue, row, standing.action if standing else None)
         return int(row)
 
     def decisions(self, reviewer: str | None = None) -> list[dict[str, Any]]:

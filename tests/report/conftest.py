@@ -1,36 +1,14 @@
-"""Synthetic results, and a headless Chromium that lets no console error or request pass."""
+"""Synthetic results, and pages that let no console error or request pass."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SIZES = [20, 50, 200, 1000]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The browser, started once; skips where playwright or Chromium is absent."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    binary = shutil.which("chromium")
-    if binary is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=binary, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

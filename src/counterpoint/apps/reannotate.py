@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -14,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 
 from counterpoint._version import __version__
+from counterpoint.apps.fine_tuned import fine_tuned
 from counterpoint.apps.label_proof import prove
 from counterpoint.apps.reasons import reasons
 from counterpoint.apps.representations import represent_images, represent_texts
@@ -21,6 +24,7 @@ from counterpoint.apps.thumbnails import encoded, thumbnail
 from counterpoint.curation.corrector import Corrector
 from counterpoint.curation.credibility import centred
 from counterpoint.curation.duplicates import near_pairs, same_content
+from counterpoint.curation.fine_tuning import FineTuning
 from counterpoint.curation.judge import Judge, Judgement
 from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import number_classes
@@ -62,6 +66,8 @@ def reannotate(
     *,
     encoder: str | None = None,
     judge: Judge | None = None,
+    budget: float | None = None,
+    tuning: FineTuning | None = None,
     on_progress: OnProgress | None = None,
 ) -> pd.DataFrame:
     """Judges the label of every row, and suggests another where it is probably wrong.
@@ -71,6 +77,9 @@ def reannotate(
         labels: N labels of any type; missing ones (None, NaN, blank) are not judged.
         encoder: what embeds texts or images; see `represent_texts` and `represent_images`.
         judge: settings.
+        budget: minutes that all of it may take; with enough of them the text encoder is
+            fine-tuned. None judges by frozen embeddings.
+        tuning: settings of that.
         on_progress: told how far it is.
 
     Returns:
@@ -83,6 +92,8 @@ def reannotate(
         DataError: inputs or labels that do not fit, or too few of them.
     """
     pandas = require("pandas", "data")
+    _check_budget(budget)
+    start = time.monotonic()
     if len(inputs) != len(labels):
         raise DataError(f"{len(inputs)} inputs and {len(labels)} labels; one label an input.")
     given = list(labels)
@@ -93,9 +104,24 @@ def reannotate(
     if len(classes) < 2:
         raise DataError("labels hold fewer than two classes; there is nothing to compare.")
     rows = np.flatnonzero(usable)
-    z = _represented([items[row] for row in rows], encoder, on_progress)
-    group = same_content([items[row] for row in rows])
-    judgement = (judge or Judge()).judge(z, y[rows], group, on_progress)
+    judge = judge or Judge()
+    full = [items[row] for row in rows]
+    z = _represented(full, encoder, on_progress)
+    judgement = judge.judge(z, y[rows], same_content(full), on_progress)
+    if budget is not None:
+        judgement, about = fine_tuned(
+            judgement,
+            full,
+            z,
+            encoder=encoder,
+            judge=judge,
+            tuning=tuning or FineTuning(),
+            minutes=budget,
+            seconds=60 * budget - (time.monotonic() - start),
+            on_progress=on_progress,
+        )
+        if not about["fine_tuned"]:
+            warnings.warn(about["note"], stacklevel=2)
     value = {int(n): v for n, v in zip(y[::-1], reversed(given), strict=True) if n >= 0}
     table = _table(judgement, rows, len(items), classes)
     table["label"] = given
@@ -117,6 +143,8 @@ def reannotate_corpus(
     noise: float = 0.0,
     kind: Noise = "confusable",
     force: bool = False,
+    budget: float | None = None,
+    tuning: FineTuning | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Judges a corpus, and writes what was found into a folder; the corpus stays as it is.
@@ -139,6 +167,10 @@ def reannotate_corpus(
             truth.
         kind: kind of that noise.
         force: change rows of test splits as well.
+        budget: minutes for embedding and judging; with enough of them the text encoder is
+            fine-tuned, see `counterpoint.curation.cross_fitting`. None judges by frozen
+            embeddings.
+        tuning: settings of that.
         on_progress: told how far it is.
 
     Returns:
@@ -150,6 +182,7 @@ def reannotate_corpus(
     """
     if policy not in get_args(Policy):
         raise unknown_name("policy", policy, get_args(Policy))
+    _check_budget(budget)
     folder = Path(out) if out is not None else None
     if folder is not None:
         check_writable(folder)
@@ -163,12 +196,28 @@ def reannotate_corpus(
         corpus = _with_noise(corpus, rows, z, noise, kind, judge.seed)
     y = corpus.labels[rows]
     judgement = judge.judge(z, y, same_content(items), on_progress)
+    about: dict[str, Any] = {}
+    if budget is not None:
+        judgement, about = fine_tuned(
+            judgement,
+            items,
+            z,
+            encoder=encoder,
+            judge=judge,
+            tuning=tuning or FineTuning(),
+            minutes=budget,
+            seconds=60 * budget - (time.monotonic() - start),
+            on_progress=on_progress,
+        )
     judged = time.monotonic()
     fixed = ~corpus.held[rows] | force
     corrected, kept = _applied(judgement, policy, fixed)
     result = _described(corpus, judgement, rows, policy, corrected, kept)
     result["seconds"] = {"embed": embedded - start, "judge": judged - embedded}
     result["encoder"] = encoder or _default_encoder(corpus)
+    if about:
+        result["budget"] = about
+        result["notes"].append(about["note"])
     if noise:
         result["planted"] = {"share": noise, "kind": kind, "seed": judge.seed}
     if corpus.truth is not None:
@@ -182,7 +231,7 @@ def reannotate_corpus(
             result["notes"].append(
                 f"The truth is missing in {int((~known).sum())} rows, so nothing was proven."
             )
-    result["settings"] = {**asdict(judge), "policy": policy}
+    result["settings"] = {**asdict(judge), "policy": policy, "budget": budget}
     if folder is not None:
         result["files"] = _written(folder, corpus, judgement, rows, z, corrected, kept, result)
     return result
@@ -206,6 +255,11 @@ def judge_from(settings: Mapping[str, Any]) -> Judge:
     corrector = Corrector(**{name: value for name, value in settings.items() if name in inner})
     outer = {name: value for name, value in settings.items() if name in own}
     return Judge(**outer, corrector=corrector)
+
+
+def _check_budget(minutes: float | None) -> None:
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise SettingError(f"budget must be a number of minutes above 0; got {minutes}.")
 
 
 def _full(item: Any) -> bool:

@@ -47,12 +47,16 @@ def represent_texts(
     first = np.full(len(every), len(short))
     np.minimum.at(first, place, np.arange(len(short)))
     reduced = native_bfloat16()
-    store = VectorCache(f"{_identity(encoder)} {'bf16' if reduced else 'fp32'}") if cache else None
+    store = (
+        VectorCache(f"{encoder_identity(encoder)} {'bf16' if reduced else 'fp32'}")
+        if cache
+        else None
+    )
     found, vectors = store.find(every) if store else (np.zeros(len(every), dtype=bool), None)
     missing = np.flatnonzero(~found)
     if len(missing) == 0 and vectors is not None:
         return vectors[place]
-    network = _text_encoder(encoder)
+    network = text_encoder(encoder)
     if reduced:
         network = network.to(torch.bfloat16)
     if vectors is None:
@@ -113,7 +117,8 @@ def native_bfloat16() -> bool:
     return any(ask is not None and ask() for ask in asked)
 
 
-def _text_encoder(name: str | None) -> Encoder:
+def text_encoder(name: str | None) -> Encoder:
+    """A text encoder by name, or out of the folder of a saved model; None for the default."""
     if name is not None and (Path(name) / "counterpoint.json").is_file():
         encoder = models.load(name).encoder
     else:
@@ -121,7 +126,7 @@ def _text_encoder(name: str | None) -> Encoder:
     return encoder.eval()
 
 
-def _identity(name: str | None) -> str:
+def encoder_identity(name: str | None) -> str:
     """What tells one encoder from another: its name, and for a folder when it was written."""
     if name is not None and Path(name).is_dir():
         written = max(file.stat().st_mtime_ns for file in Path(name).rglob("*") if file.is_file())

@@ -66,6 +66,14 @@ def reannotate(
         str, typer.Option(help="Of that noise: confusable, uniform, annotator or instance.")
     ] = "confusable",
     force: Annotated[bool, typer.Option("--force", help="Change test rows as well.")] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="Minutes it may take: with enough of them the text encoder is fine-tuned. "
+            "Pictures and embeddings are always judged as they are.",
+            metavar="MINUTES",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many rows.", min=2)] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
     sets: Sets = None,
@@ -100,6 +108,7 @@ def reannotate(
             noise=noise,
             kind=kind,  # type: ignore[arg-type]
             force=force,
+            budget=budget,
             on_progress=on_progress,
         )
     page = folder / "report.html"
@@ -140,6 +149,8 @@ def _draw(found: Mapping[str, Any], folder: Path) -> None:
         f"{found['dropped']} dropped.",
         soft_wrap=True,
     )
+    if "budget" in found:
+        terminal.err.print(found["budget"]["note"], markup=False, soft_wrap=True)
     methods = found.get("proof", {}).get("methods")
     if methods:
         rows = [[name, *(values[key] for key, _ in MEASURES)] for name, values in methods.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -125,26 +125,9 @@ class Judge:
         else:
             plain = votes
         probabilities, heat = temperature_scaled(plain[group], y)
-        share = noise_share(probabilities, y)
-        wrong = probability_wrong(probabilities, y, share)
-        margins = log_margins(probabilities)[np.arange(len(y)), y]
-        blind = undecidable(z[group], y)
-        wrong[blind] = share
-        rare = np.bincount(y)[y] < self.smallest
-        flagged = flag(np.where(blind | rare, 0.0, wrong), margins)
-        twins = conflicts(group, y, probabilities[np.arange(len(y)), y])
-        flagged = np.where(twins.conflicting, ~twins.stands | flagged, flagged)
-        trust = np.minimum(1 - wrong, np.where(twins.conflicting, twins.share, 1.0))
         return Judgement(
+            **self._concluded(probabilities, z, y, group),
             labels=y,
-            probabilities=probabilities,
-            credibility=trust,
-            margin=margins,
-            flagged=flagged,
-            noise_share=share,
-            undecidable=blind,
-            rare=rare,
-            twins=twins,
             group=group,
             near=near,
             votes=votes,
@@ -155,6 +138,29 @@ class Judge:
             _judge=self,
             _heat=heat,
         )
+
+    def _concluded(self, probabilities: Floats, z: Floats, y: Ints, group: Ints) -> dict[str, Any]:
+        """What follows from calibrated probabilities ``(N, C)``."""
+        share = noise_share(probabilities, y)
+        wrong = probability_wrong(probabilities, y, share)
+        margins = log_margins(probabilities)[np.arange(len(y)), y]
+        blind = undecidable(z[group], y)
+        wrong[blind] = share
+        rare = np.bincount(y)[y] < self.smallest
+        flagged = flag(np.where(blind | rare, 0.0, wrong), margins)
+        twins = conflicts(group, y, probabilities[np.arange(len(y)), y])
+        flagged = np.where(twins.conflicting, ~twins.stands | flagged, flagged)
+        trust = np.minimum(1 - wrong, np.where(twins.conflicting, twins.share, 1.0))
+        return {
+            "probabilities": probabilities,
+            "credibility": trust,
+            "margin": margins,
+            "flagged": flagged,
+            "noise_share": share,
+            "undecidable": blind,
+            "rare": rare,
+            "twins": twins,
+        }
 
     def _corrected(
         self,
@@ -259,8 +265,20 @@ class Judgement:
         changed = self.suggested != self.labels
         return np.where(changed, (1 - self.credibility) * part, self.credibility)
 
+    def joined(self, further: Floats) -> Judgement:
+        """This judgement, averaged with that of a further judge, and all that follows from it.
+
+        Args:
+            further: class probabilities ``(G, C)`` of each content, by a judge that has not seen
+                its labels.
+        """
+        mean = (self.probabilities + further[self.group]) / 2
+        probabilities, _ = temperature_scaled(mean, self.labels)
+        concluded = self._judge._concluded(probabilities, self._rows, self.labels, self.group)
+        return replace(self, **concluded)
+
     def predict(self, embeddings: Any) -> Floats:
-        """Calibrated class probabilities ``(M, C)`` of new rows ``(M, D)``."""
+        """Calibrated class probabilities ``(M, C)`` of new rows ``(M, D)``, by the frozen parts."""
         z = centred(embeddings, self._mean)
         parts = []
         if self._judge.votes:

@@ -75,7 +75,7 @@ class FineTuning:
     layers: int = 4
     epochs: int = 4
     batch: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     head_learning_rate: float = 1e-3
     weight_decay: float = 0.01
     soft: bool = True

@@ -46,9 +46,15 @@ from counterpoint.objectives.m2_encoder import GroupedCLIP
 from counterpoint.objectives.m3col import M3Co, SoftCLIP
 from counterpoint.objectives.marginal_entropy import TFUPT, MarginalEntropy
 from counterpoint.objectives.meow import MEOW, AdaMEOW, MEOWInfo, MEOWProto
-from counterpoint.objectives.metrix import Metrix, PairMargin
+from counterpoint.objectives.metrix import (
+    Metrix,
+    MetrixMultiSimilarity,
+    MetrixProxyAnchor,
+    PairMargin,
+)
 from counterpoint.objectives.mlcd import MLCD, MultiLabel
 from counterpoint.objectives.mochi import MoCHi, MoCHiInBatch
+from counterpoint.objectives.multi_similarity import MultiSimilarity
 from counterpoint.objectives.multiple_negatives import MNR, MNRPlus
 from counterpoint.objectives.nd import ND
 from counterpoint.objectives.nt_xent import NTXent
@@ -58,6 +64,7 @@ from counterpoint.objectives.pcl_sr import PCLSR
 from counterpoint.objectives.pixpro import PixContrast, PixPro
 from counterpoint.objectives.pot import POT
 from counterpoint.objectives.preference import CPO, DPO, DPOP, IPO, KTO, ORPO, SimPO, SLiC
+from counterpoint.objectives.proxy_anchor import ProxyAnchor
 from counterpoint.objectives.qcrd import QCRD
 from counterpoint.objectives.queue_contrast import Contriever, ContrieverInBatch, ESimCSE
 from counterpoint.objectives.registry import Objective, find, registered
@@ -156,9 +163,12 @@ __all__ = [
     "MaskedSupCon",
     "MetaNodeContrast",
     "Metrix",
+    "MetrixMultiSimilarity",
+    "MetrixProxyAnchor",
     "MoCHi",
     "MoCHiInBatch",
     "MultiLabel",
+    "MultiSimilarity",
     "NContrast",
     "NTXent",
     "Objective",
@@ -168,6 +178,7 @@ __all__ = [
     "PixPro",
     "PromptConsistency",
     "ProtoTriplet",
+    "ProxyAnchor",
     "RegionCLIP",
     "RelativeBoost",
     "SBCLQueue",

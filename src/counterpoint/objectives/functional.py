@@ -51,9 +51,15 @@ from counterpoint.objectives.m2_encoder import grouped_clip
 from counterpoint.objectives.m3col import m3co, m3col, soft_clip
 from counterpoint.objectives.marginal_entropy import marginal_entropy, tfup_t
 from counterpoint.objectives.meow import adameow, meow, meow_info, meow_proto
-from counterpoint.objectives.metrix import metrix, pair_margin
+from counterpoint.objectives.metrix import (
+    metrix,
+    metrix_multi_similarity,
+    metrix_proxy_anchor,
+    pair_margin,
+)
 from counterpoint.objectives.mlcd import mlcd, multi_label
 from counterpoint.objectives.mochi import mochi, mochi_in_batch
+from counterpoint.objectives.multi_similarity import multi_similarity
 from counterpoint.objectives.multiple_negatives import mnr, mnr_plus
 from counterpoint.objectives.nd import nd
 from counterpoint.objectives.nt_xent import nt_xent
@@ -63,6 +69,7 @@ from counterpoint.objectives.pcl_sr import pcl_sr
 from counterpoint.objectives.pixpro import pixcontrast, pixpro
 from counterpoint.objectives.pot import pot
 from counterpoint.objectives.preference import cpo, dpo, dpop, ipo, kto, orpo, simpo, slic
+from counterpoint.objectives.proxy_anchor import proxy_anchor
 from counterpoint.objectives.qcrd import discriminator_loss, qcrd
 from counterpoint.objectives.queue_contrast import contriever, contriever_in_batch, esimcse
 from counterpoint.objectives.routing import load_balance, specified_expert
@@ -155,12 +162,15 @@ __all__ = [
     "meow_proto",
     "meta_node_contrast",
     "metrix",
+    "metrix_multi_similarity",
+    "metrix_proxy_anchor",
     "mlcd",
     "mnr",
     "mnr_plus",
     "mochi",
     "mochi_in_batch",
     "multi_label",
+    "multi_similarity",
     "n_contrast",
     "nd",
     "nspt",
@@ -176,6 +186,7 @@ __all__ = [
     "prompt_consistency",
     "proto_triplet",
     "prototype_logits",
+    "proxy_anchor",
     "qcrd",
     "region_clip",
     "relative_boost",

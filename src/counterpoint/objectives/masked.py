@@ -44,3 +44,19 @@ def masked_log_sum(logits: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     """
     low = torch.finfo(logits.dtype).min
     return logits.masked_fill(~kept, low).logsumexp(-1), kept.any(-1)
+
+
+def log_sums_with_zero(logits: Tensor, groups: Tensor, count: int) -> Tensor:
+    """``log(1 + sum_{t in g} exp(x_t))`` of every group g; 0 for an empty one.
+
+    Args:
+        logits: float ``(T,)``; ``-inf`` adds nothing.
+        groups: int64 ``(T,)``, in 0 .. count - 1.
+        count: number of groups.
+
+    Returns:
+        ``(count,)``, never below 0.
+    """
+    top = logits.new_zeros(count).scatter_reduce(0, groups, logits.detach(), "amax")
+    shifted = (logits - top[groups]).exp()
+    return top + (-top).exp().index_add(0, groups, shifted).log()

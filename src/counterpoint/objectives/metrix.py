@@ -11,11 +11,15 @@ from counterpoint.engine.checks import check_integers, prepare
 from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.errors import DataError, SettingError
+from counterpoint.objectives.masked import log_sums_with_zero
+from counterpoint.objectives.multi_similarity import multi_similarity
+from counterpoint.objectives.proxy_anchor import mean_of_parts, proxy_anchor
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.metric_mixing import (
     MixedPairs,
     anchor_negative_pairs,
     positive_negative_pairs,
+    prototype_pairs,
 )
 from counterpoint.pairs.mixing import mix
 
@@ -149,21 +153,154 @@ def metrix(
 
     Source: Venkataramanan et al., "Metrix", ICLR 2022, arXiv 2106.04990, on the contrastive loss.
     """
+    clean = pair_margin(embeddings, labels, margin=margin)
+    pairs = _pairs(labels, pairing, mixing, first_positive_only)
+    if len(pairs.anchor) == 0:
+        return clean
+    w = _shares(weight, pairs)
+    positive, negative = mixed_margin_parts(embeddings, pairs, w, margin=margin)
+    return clean + mixing * (positive + negative)
+
+
+@objective(
+    inputs="labels",
+    across_ranks="a rank compares its own batch; ranks of equal batches average it",
+    source=f"{SOURCE}, arXiv 2106.04990",
+)
+def metrix_multi_similarity(
+    embeddings: Tensor,
+    labels: Tensor,
+    weight: float | Tensor,
+    *,
+    pairing: Pairing = "positive_negative",
+    mixing: float = 0.4,
+    alpha: float = 2.0,
+    beta: float = 50.0,
+    base: float = 0.5,
+) -> Tensor:
+    """`multi_similarity` plus ``mixing`` times its like over the mixtures v of each anchor::
+
+        log(1 + sum_v w e^(-alpha (s_v - m))) / alpha
+          + log(1 + sum_v (1 - w) e^(beta (s_v - m))) / beta
+
+    Args:
+        embeddings: raw outputs ``(N, D)``; mixed as they are, then normalised.
+        labels: int64 ``(N,)``.
+        weight: w in [0, 1], one for all, or one a mixture; no gradient.
+        pairing: as `metrix`.
+        mixing: weight of the mixed term, at least 0; 0 is `multi_similarity`.
+        alpha: sharpness of the positives, above 0.
+        beta: sharpness of the negatives, above 0.
+        base: m.
+
+    Returns:
+        ``()``; both terms are means over all anchors.
+
+    Raises:
+        DataError: embeddings or labels that do not fit, NaN, infinity.
+        SettingError: a setting out of range.
+
+    Source: Venkataramanan et al., "Metrix", ICLR 2022, arXiv 2106.04990 (its code has the
+    contrastive loss only; this form is that of the paper's general equation, reconstructed).
+    """
+    clean = multi_similarity(embeddings, labels, alpha=alpha, beta=beta, base=base)
+    pairs = _pairs(labels, pairing, mixing, False)
+    if len(pairs.anchor) == 0:
+        return clean
+    (e,) = prepare(False, embeddings=embeddings)
+    s, own, other = _mixed_similarities(unit_rows(e), e, pairs, _shares(weight, pairs))
+    near = log_sums_with_zero(own - alpha * (s - base), pairs.anchor, len(e)) / alpha
+    far = log_sums_with_zero(other + beta * (s - base), pairs.anchor, len(e)) / beta
+    return clean + mixing * (near + far).mean()
+
+
+@objective(
+    inputs="prototypes",
+    across_ranks="a rank compares its own batch; ranks of equal batches average it",
+    source=f"{SOURCE}, arXiv 2106.04990",
+)
+def metrix_proxy_anchor(
+    embeddings: Tensor,
+    labels: Tensor,
+    prototypes: Tensor,
+    weight: float | Tensor,
+    *,
+    mixing: float = 0.4,
+    alpha: float = 32.0,
+    margin: float = 0.1,
+) -> Tensor:
+    """`proxy_anchor` plus ``mixing`` times its like over mixtures, as each prototype sees them.
+
+    A prototype sees every sample of its class mixed with every one of another class, N^2 at most.
+    A mixture enters the sum of positives with weight w and that of negatives with ``1 - w``.
+
+    Args:
+        embeddings: raw outputs ``(N, D)``; mixed as they are, then normalised.
+        labels: int64 ``(N,)``, in 0..C-1, -1 where unknown.
+        prototypes: learnable, float ``(C, D)``.
+        weight: w in [0, 1], one for all, or one a mixture; no gradient.
+        mixing: weight of the mixed term, at least 0; 0 is `proxy_anchor`.
+        alpha: sharpness, above 0.
+        margin: as `proxy_anchor`.
+
+    Returns:
+        ``()``; the means are those of `proxy_anchor` in both terms.
+
+    Raises:
+        DataError: embeddings or labels that do not fit, NaN, infinity.
+        SettingError: a setting out of range.
+
+    Source: as `metrix_multi_similarity`.
+    """
+    _check_mixing(mixing)
+    clean = proxy_anchor(embeddings, labels, prototypes, alpha=alpha, margin=margin)
+    pairs = prototype_pairs(labels)
+    if len(pairs.anchor) == 0:
+        return clean
+    e, anchors = prepare(False, embeddings=embeddings, prototypes=prototypes)
+    shares = _shares(weight, pairs)
+    s, own, other = _mixed_similarities(unit_rows(anchors), e, pairs, shares)
+    near = log_sums_with_zero(own - alpha * (s - margin), pairs.anchor, len(anchors))
+    far = log_sums_with_zero(other + alpha * (s + margin), pairs.anchor, len(anchors))
+    return clean + mixing * mean_of_parts(near, far, labels)
+
+
+def _mixed_similarities(
+    anchors: Tensor, embeddings: Tensor, pairs: MixedPairs, shares: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cosine of anchors and mixtures, ``log w`` and ``log (1 - w)``, each ``(T,)``."""
+    w = shares.to(embeddings).expand(len(pairs.anchor))
+    mixed = unit_rows(mix(embeddings[pairs.first], embeddings[pairs.second], w[:, None]))
+    cosines: Tensor = torch.linalg.vecdot(anchors[pairs.anchor], mixed)
+    return cosines, w.log(), (1 - w).log()
+
+
+def _pairs(
+    labels: Tensor, pairing: Pairing, mixing: float, first_positive_only: bool
+) -> MixedPairs:
+    """Mixtures of a pairing; the other one where it has none."""
     if pairing not in get_args(Pairing):
         raise SettingError(f"pairing must be one of {', '.join(get_args(Pairing))}: {pairing!r}.")
-    if mixing < 0:
-        raise SettingError(f"mixing must be at least 0, got {mixing}.")
-    clean = pair_margin(embeddings, labels, margin=margin)
+    _check_mixing(mixing)
     pairs = anchor_negative_pairs(labels)
     if pairing == "positive_negative" or len(pairs.anchor) == 0:
         pairs = positive_negative_pairs(labels, first_positive_only=first_positive_only)
-    if len(pairs.anchor) == 0:
-        return clean
-    w = torch.as_tensor(weight)
+    return pairs
+
+
+def _check_mixing(mixing: float) -> None:
+    if not mixing >= 0:
+        raise SettingError(f"mixing must be at least 0, got {mixing}.")
+
+
+def _shares(weight: float | Tensor, pairs: MixedPairs) -> Tensor:
+    """w in [0, 1] as a constant, ``()`` or ``(T,)``."""
+    w = torch.as_tensor(weight).detach()
     if w.dim() not in (0, 1) or (w.dim() and len(w) != len(pairs.anchor)):
         raise DataError(f"weight must be one number or ({len(pairs.anchor)},).")
-    positive, negative = mixed_margin_parts(embeddings, pairs, w, margin=margin)
-    return clean + mixing * (positive + negative)
+    if not bool(((w >= 0) & (w <= 1)).all()):
+        raise SettingError("weight must be in [0, 1].")
+    return w
 
 
 class PairMargin(Loss, function=pair_margin):
@@ -196,3 +333,33 @@ class Metrix(Loss, function=metrix):
 
     def forward(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         return self.call(embeddings, labels, weight)
+
+
+class MetrixMultiSimilarity(Loss, function=metrix_multi_similarity):
+    """`counterpoint.objectives.functional.metrix_multi_similarity` as a module."""
+
+    def __init__(
+        self,
+        *,
+        pairing: Pairing = "positive_negative",
+        mixing: float = 0.4,
+        alpha: float = 2.0,
+        beta: float = 50.0,
+        base: float = 0.5,
+    ) -> None:
+        super().__init__(pairing=pairing, mixing=mixing, alpha=alpha, beta=beta, base=base)
+
+    def forward(self, embeddings: Tensor, labels: Tensor, weight: float | Tensor) -> Tensor:
+        return self.call(embeddings, labels, weight=weight)
+
+
+class MetrixProxyAnchor(Loss, function=metrix_proxy_anchor):
+    """`counterpoint.objectives.functional.metrix_proxy_anchor` as a module."""
+
+    def __init__(self, *, mixing: float = 0.4, alpha: float = 32.0, margin: float = 0.1) -> None:
+        super().__init__(mixing=mixing, alpha=alpha, margin=margin)
+
+    def forward(
+        self, embeddings: Tensor, labels: Tensor, prototypes: Tensor, weight: float | Tensor
+    ) -> Tensor:
+        return self.call(embeddings, labels, prototypes, weight=weight)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.engine.checks import check_integers
+from counterpoint.pairs.same_label import UNKNOWN
 
 
 class MixedPairs(NamedTuple):
@@ -60,3 +61,18 @@ def anchor_negative_pairs(labels: Tensor) -> MixedPairs:
     ]
     empty = labels.new_zeros(3, 0)
     return MixedPairs(*torch.cat([empty, *lists], 1))
+
+
+def prototype_pairs(labels: Tensor) -> MixedPairs:
+    """Every two samples of different classes, as the prototype of the first one's class sees them.
+
+    Args:
+        labels: int64 ``(N,)``; -1 takes no part.
+
+    Source: Venkataramanan et al., "Metrix", ICLR 2022, arXiv 2106.04990.
+    """
+    labels = check_integers("labels", labels, len(labels))
+    known = labels != UNKNOWN
+    different = (labels[:, None] != labels) & known[:, None] & known
+    first, second = different.nonzero().T
+    return MixedPairs(labels[first], first, second)

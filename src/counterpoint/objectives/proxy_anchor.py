@@ -1,0 +1,109 @@
+"""Proxy anchor: every class has a prototype, which is the anchor of the whole batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterpoint.engine.checks import check_integers, prepare
+from counterpoint.engine.ranks import gathered_rows, global_value, peer_rows, world_size
+from counterpoint.engine.row_function import row_losses
+from counterpoint.errors import DataError
+from counterpoint.objectives.masked import log_sum_with_zero
+from counterpoint.objectives.multi_similarity import check_sharpness
+from counterpoint.objectives.registry import Loss, objective
+from counterpoint.pairs.same_label import UNKNOWN
+
+
+@objective(
+    inputs="prototypes",
+    across_ranks="the rows of all ranks are seen from every prototype",
+    source="Kim et al. 2020, Proxy Anchor Loss, arXiv 2003.13911, Eq. 4",
+)
+def proxy_anchor(
+    z: Tensor,
+    labels: Tensor,
+    prototypes: Tensor,
+    *,
+    alpha: float = 32.0,
+    margin: float = 0.1,
+    normalize: bool = True,
+    across_ranks: bool = False,
+) -> Tensor:
+    """Prototypes c as anchors of the batch, soft maxima over its rows::
+
+        mean_{c in P+} log(1 + sum_{y_i = c}  e^(-alpha (s_ci - margin)))
+      + mean_{c in P}  log(1 + sum_{y_i != c} e^( alpha (s_ci + margin)))
+
+    P are all prototypes, P+ those of classes that occur in the batch; an empty mean is 0.
+
+    Args:
+        z: float ``(N, D)``.
+        labels: int64 ``(N,)``, in 0..C-1; rows of -1 (unknown) take no part.
+        prototypes: learnable, one a class, float ``(C, D)``.
+        alpha: sharpness, above 0.
+        margin: of both similarities.
+        normalize: divide every row and prototype by its length.
+        across_ranks: the loss of the batch of all ranks (see `counterpoint.engine.ranks`), whose
+            rows every rank holds, linear in the batch.
+
+    Returns:
+        ``()``.
+
+    Raises:
+        DataError: embeddings or labels that do not fit, NaN, infinity.
+        SettingError: alpha not above 0.
+
+    Source: Kim et al. 2020, Proxy Anchor Loss for Deep Metric Learning, CVPR 2020, arXiv
+    2003.13911, Eq. 4.
+    """
+    check_sharpness(alpha=alpha)
+    z, anchors = prepare(normalize, z=z, prototypes=prototypes)
+    y = classes_of(labels, len(z), len(anchors))
+    if across_ranks:
+        z, y = gathered_rows(z), peer_rows(y)
+
+    def of_rows(s: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        own = y[j] == i
+        near = log_sum_with_zero(alpha * (margin - s), own)
+        far = log_sum_with_zero(alpha * (s + margin), ~own & (y[j] != UNKNOWN))
+        return torch.stack([near, far], 1)
+
+    found = row_losses(of_rows, anchors, z, z.new_ones(()))
+    loss = mean_of_parts(found[:, 0], found[:, 1], y)
+    return global_value(loss / world_size()) if across_ranks else loss
+
+
+def classes_of(labels: Tensor, rows: int, classes: int) -> Tensor:
+    """Labels in 0 .. classes - 1, or -1.
+
+    Raises:
+        DataError: others.
+    """
+    labels = check_integers("labels", labels, rows)
+    if not bool(((labels >= UNKNOWN) & (labels < classes)).all()):
+        raise DataError(f"labels must be in 0..{classes - 1}, one for each prototype, or -1.")
+    return labels
+
+
+def mean_of_parts(near: Tensor, far: Tensor, labels: Tensor) -> Tensor:
+    """Mean of ``near`` over the prototypes that occur, plus mean of ``far`` over all."""
+    occurring = len(torch.unique(labels[labels != UNKNOWN]))
+    return near.sum() / max(occurring, 1) + far.mean()
+
+
+class ProxyAnchor(Loss, function=proxy_anchor):
+    """`counterpoint.objectives.functional.proxy_anchor` as a module."""
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 32.0,
+        margin: float = 0.1,
+        normalize: bool = True,
+        across_ranks: bool = False,
+    ) -> None:
+        super().__init__(alpha=alpha, margin=margin, normalize=normalize, across_ranks=across_ranks)
+
+    def forward(self, z: Tensor, labels: Tensor, prototypes: Tensor) -> Tensor:
+        return self.call(z, labels, prototypes)

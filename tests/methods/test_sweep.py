@@ -111,6 +111,7 @@ def test_saved_model_gives_equal_embeddings(name, modality, build, data_of, tmp_
 @EVERY
 def test_cached_gradients_equal_plain_ones(name, modality, build, data_of):
     data, method = data_of(modality), build(name, modality).eval()
+    method.begin_epoch(0, data)
     batch = make_views(data.train, method.views(data), method.encoder, torch.arange(24))
     gradients = []
     for cached in (None, 7):

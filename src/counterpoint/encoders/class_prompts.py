@@ -32,7 +32,7 @@ class ClassPrompts(nn.Module):
     Raises:
         SettingError: an unknown look.
 
-    Source: Task-Oriented Multi-Modal Mutual Learning for Vision-Language Models, ICCV 2023, arXiv
+    Source: Task-Oriented Multi-Modal Mutual Leaning for Vision-Language Models, ICCV 2023, arXiv
     2303.17169 (equations reconstructed from the abstract); CoCoOp: Zhou et al. 2022.
     """
 

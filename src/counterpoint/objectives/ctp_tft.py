@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_finite,
     check_integers,
     check_reduction,
     inverse_temperature,
@@ -25,7 +26,7 @@ from counterpoint.objectives.registry import Loss, objective
     inputs="features",
     across_ranks="an image has its own classes; ranks of equal batches average it",
     ranks="rows",
-    source="Task-Oriented Multi-Modal Mutual Learning for Vision-Language Models, ICCV 2023, "
+    source="Task-Oriented Multi-Modal Mutual Leaning for Vision-Language Models, ICCV 2023, "
     "arXiv 2303.17169",
 )
 def ctp_tft(
@@ -58,7 +59,7 @@ def ctp_tft(
         DataError: features or labels that do not fit, NaN, infinity.
         SettingError: temperature or reduction out of range.
 
-    Source: Task-Oriented Multi-Modal Mutual Learning for Vision-Language Models, ICCV 2023, arXiv
+    Source: Task-Oriented Multi-Modal Mutual Leaning for Vision-Language Models, ICCV 2023, arXiv
     2303.17169; the encoders' side is in `counterpoint.encoders.class_prompts`.
     """
     check_reduction(reduction)
@@ -79,6 +80,7 @@ def image_class_logits(
     if not isinstance(texts, Tensor) or texts.dim() != 3:
         raise DataError("texts must be (B, K, D), the features of the prompts of every image.")
     same_rows(image=image, texts=texts)
+    check_finite(image=image, texts=texts)
     own = image if image.dim() == 2 else image.flatten(0, 1)
     f, t = prepare(False, image=own, texts=texts.flatten(0, 1))
     t = t.view(texts.shape)

@@ -60,7 +60,7 @@ clean:
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.app: EXTRAS := app
-$(VENV)/.test: EXTRAS := app,dev,peers,docs
+$(VENV)/.test: EXTRAS := app,diffusion,dev,peers,docs
 $(VENV)/.docs: EXTRAS := app,docs
 
 $(VENV)/.app $(VENV)/.test $(VENV)/.docs: $(BIN)/python pyproject.toml

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from counterpoint import data as sources
-from counterpoint import encoders
+from counterpoint import encoders, methods
+from counterpoint.apps.fit import fit
 from counterpoint.data import Dataset, Split
 
 torch.set_num_threads(1)
@@ -46,3 +47,29 @@ def encoder_of(data_of):
         return encoders.build(name, modality="images", channels=data.channels, size=data.size)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def generator(data_of, tmp_path_factory):
+    """The run of a tiny generator that was hardly trained; generated images are kept beside it."""
+    folder = tmp_path_factory.mktemp("generator")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERPOINT_CACHE", str(folder / "cache"))
+        fit("diffusion", data_of("images"), out=folder / "run", steps=20, batch_size=32, width=8)
+        yield str(folder / "run")
+
+
+@pytest.fixture(scope="session")
+def tiny(request):
+    """Arguments with which a method takes seconds where it would take minutes."""
+
+    def arguments(name):
+        known = {argument.name for argument in methods.arguments(name)}
+        if "generator" not in known:
+            return {}
+        small = {"generated": 40, "sampling": 4}
+        return {"generator": request.getfixturevalue("generator")} | {
+            key: value for key, value in small.items() if key in known
+        }
+
+    return arguments

@@ -33,11 +33,11 @@ SETTINGS = {
 
 
 @pytest.fixture
-def build(encoder_of):
+def build(encoder_of, tiny):
     def make(name, modality, **arguments):
         encoder = encoder_of(modality)
         torch.manual_seed(1)
-        return methods.build(name, encoder, **arguments)
+        return methods.build(name, encoder, **{**tiny(name), **arguments})
 
     return make
 
@@ -96,9 +96,9 @@ def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(
 
 
 @EVERY
-def test_saved_model_gives_equal_embeddings(name, modality, build, data_of, tmp_path):
-    data = data_of(modality)
-    model = fit(name, data, encoder=build(name, modality).encoder, out=tmp_path, steps=2)
+def test_saved_model_gives_equal_embeddings(name, modality, build, data_of, tiny, tmp_path):
+    data, encoder = data_of(modality), build(name, modality).encoder
+    model = fit(name, data, encoder=encoder, out=tmp_path, steps=2, **tiny(name))
     before = model.embed(data.test)
     assert before.shape == (len(data.test), before.shape[1])
     assert before.dtype == np.float32

@@ -19,7 +19,7 @@ from counterpoint import encoders
 from counterpoint._version import __version__
 from counterpoint.apps.entries import Entry, check_settings, entries, settings_of, usual
 from counterpoint.apps.evaluate import evaluate
-from counterpoint.apps.fit import fit, plan
+from counterpoint.apps.fit import fit, plan, trained_first
 from counterpoint.apps.floors import FLOORS, Embed
 from counterpoint.apps.two_views import two_views
 from counterpoint.data.dataset import Dataset
@@ -211,13 +211,22 @@ def _trained(
         conditions.report(replace(event, stage=f"train {entry.label}"))
 
     folder = conditions.directory / entry.label
+    arguments = plan(entry.method, values).arguments
+    first = trained_first(
+        entry.method,
+        arguments,
+        conditions.data,
+        conditions.directory,
+        seed=conditions.seed,
+        on_progress=conditions.report,
+    )
     model = fit(
         entry.method,
         conditions.data,
         encoder=conditions.encoder,
         out=folder,
         on_progress=relay,
-        **values,
+        **{**values, **first},
     )
     history = load_history(folder)
     return model.embed, {

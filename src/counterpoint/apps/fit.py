@@ -134,10 +134,66 @@ def fit(
     whole = methods.build(method, built, **planned.arguments)
     check_writable(folder)
     (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False))
+    first = trained_first(
+        method, planned.arguments, data, folder, seed=planned.settings.seed, on_progress=on_progress
+    )
+    if first:
+        whole = methods.build(method, built, **{**planned.arguments, **first})
     history = train(whole, data, planned.settings, folder, resume=resume, on_progress=on_progress)
     model = Model(built, method=whole, about=_about(planned, data, history))
     model.save(folder / "model")
     return model
+
+
+def trained_first(
+    method: str,
+    arguments: Mapping[str, Any],
+    data: Dataset,
+    folder: Path,
+    *,
+    seed: int,
+    on_progress: OnProgress | None = None,
+) -> dict[str, str]:
+    """Trains the models that a method needs and that no argument names.
+
+    A run in ``folder/ARGUMENT`` each, which goes on where it was; random numbers drawn here are not
+    missed elsewhere.
+
+    Args:
+        method: id of the method.
+        arguments: every hyper-parameter of it.
+        data: what they are trained on.
+        folder: where their runs go.
+        seed: of their runs.
+        on_progress: told how far they are.
+
+    Returns:
+        Folders of their runs, by argument.
+    """
+    made = {}
+    for argument, first in methods.find(method).trained_first(arguments).items():
+        if arguments[argument] is not None:
+            continue
+        out = folder / argument
+        resume = (out / CONFIG).is_file()
+        with torch.random.fork_rng():
+            fit(
+                first,
+                data,
+                out=out,
+                resume=resume,
+                on_progress=on_progress,
+                seed=seed,
+                **_short(len(data.train)),
+            )
+        made[argument] = str(out)
+    return made
+
+
+def _short(samples: int) -> dict[str, Any]:
+    """A budget of a few minutes, and of fewer passes over many samples."""
+    batch = max(2, min(64, samples))
+    return {"batch_size": batch, "steps": min(1000, 40 * -(-samples // batch))}
 
 
 def _new_folder(method: str) -> Path:

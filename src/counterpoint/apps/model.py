@@ -175,6 +175,8 @@ class Model:
             name = "config.json"
         if whole and self.method is not None:
             _save_tensors(self.method, folder / METHOD_WEIGHTS, without="encoder.")
+        if self.method is not None:
+            self.method.export(folder)
         (folder / name).write_text(json.dumps(config, indent=2) + "\n")
         (folder / "README.md").write_text(model_card(config))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from counterpoint.data.batch import Batch, Inputs
 from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
+from counterpoint.progress import OnProgress
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 """The type of a hyper-parameter between 0 and 1."""
@@ -32,6 +34,8 @@ class Method(nn.Module):
     paper's defaults; those names are the ones of Python, YAML and command line. Everything kept
     between steps lives in parameters and buffers, so that ``state_dict`` resumes to equal numbers.
 
+    ``prepare`` is called once before training, in the process that starts the others.
+
     A step is ``before_step``, ``encode``, ``contrast``, backward, optimiser, ``after_step``.
     ``encode`` must treat samples one by one (up to batch normalisation) and have no side effect:
     gradient caching calls it in chunks, twice. State is changed elsewhere.
@@ -43,6 +47,24 @@ class Method(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
+
+    @classmethod
+    def trained_first(cls, arguments: Mapping[str, Any]) -> Mapping[str, str]:
+        """Which arguments name a trained model, and the method that trains it.
+
+        `counterpoint.fit` trains those that are None on the same data, before this method.
+
+        Args:
+            arguments: every hyper-parameter of this method.
+        """
+        return {}
+
+    def prepare(self, data: Dataset, on_progress: OnProgress | None = None) -> Dataset:
+        """The data to train on: those given, or more made of them, such as generated images.
+
+        Called again when a run is resumed; the answer follows from ``data`` and arguments alone.
+        """
+        return data
 
     def views(self, data: Dataset) -> Sequence[View]:
         """The views this method wants of each sample, one callable a view."""
@@ -63,6 +85,9 @@ class Method(nn.Module):
         """Embeddings ``(B, D)`` for use after training; the representation unless overridden."""
         representation: Tensor = self.encoder(inputs)
         return representation
+
+    def export(self, folder: Path) -> None:
+        """Writes what else a saved model is to hold, in the format of other libraries."""
 
     def before_step(self, progress: float) -> None:
         """Called once before each step; ``progress`` runs from 0 to 1 over training."""

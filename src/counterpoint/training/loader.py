@@ -12,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from counterpoint.data.batch import Batch, Inputs
 from counterpoint.data.dataset import Split
+from counterpoint.data.items import gather
 from counterpoint.encoders.base import Encoder
 from counterpoint.methods.base import View
 from counterpoint.training.order import Order
@@ -23,7 +24,8 @@ class Batches(TorchDataset[Batch]):
 
     A view of a sample depends on seed, epoch, sample and number of the view alone: views with
     ``batch(items, seeds)`` are given one seed a sample, others are called sample by sample with
-    torch's generator seeded for each.
+    torch's generator seeded for each. A view with ``of_partner`` is shown the samples' partners,
+    where the split has them.
 
     Args:
         split: the training samples.
@@ -47,13 +49,7 @@ class Batches(TorchDataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         rows = self.order.rows(step, self.rank)
         epoch = self.order.epoch(step)
-        raw = self.split.gather(rows)
-        made = []
-        for number, view in enumerate(self.views):
-            seeds = sample_seeds(self.order.seed, epoch, rows, number)
-            items, meta = _make(view, raw, seeds)
-            made.append((self.encoder.prepare(items), meta))
-        return _batch(self.split, rows, made)
+        return _batch(self.split, self.views, self.encoder, rows, self.order.seed, epoch)
 
 
 def make_views(
@@ -68,12 +64,7 @@ def make_views(
         rows: int64 ``(B,)``.
         seed: views depend on seed and sample alone.
     """
-    raw = split.gather(rows)
-    made = []
-    for number, view in enumerate(views):
-        items, meta = _make(view, raw, sample_seeds(seed, 0, rows, number))
-        made.append((encoder.prepare(items), meta))
-    return _batch(split, rows, made)
+    return _batch(split, views, encoder, rows, seed, epoch=0)
 
 
 def loader(batches: Batches, steps: range, workers: int) -> DataLoader[Batch]:
@@ -92,7 +83,17 @@ def _same(batch: Any) -> Any:
     return batch
 
 
-def _batch(split: Split, rows: Tensor, made: list[tuple[Inputs, dict[str, Tensor]]]) -> Batch:
+def _batch(
+    split: Split, views: Sequence[View], encoder: Encoder, rows: Tensor, seed: int, epoch: int
+) -> Batch:
+    raw = split.gather(rows)
+    made: list[tuple[Inputs, dict[str, Tensor]]] = []
+    for number, view in enumerate(views):
+        shown = raw
+        if getattr(view, "of_partner", False) and split.partners is not None:
+            shown = gather(split.partners, rows)
+        items, meta = _make(view, shown, sample_seeds(seed, epoch, rows, number))
+        made.append((encoder.prepare(items), meta))
     return Batch(
         views=[inputs for inputs, _ in made],
         index=rows,

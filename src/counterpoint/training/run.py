@@ -60,6 +60,7 @@ def train(
     out = Path(out)
     check_writable(out)
     settings = settings.resolved(data.modality)
+    data = method.prepare(data, on_progress)
     order = Order(
         len(data.train), settings.batch_size, settings.seed, settings.drop_last, settings.devices
     )

@@ -4,33 +4,48 @@ python ranks_worker.py RANK SHARES INIT_FILE OUT_FILE
 """
 
 import sys
+import traceback
 import warnings
 
 import torch
 import torch.distributed as dist
-from examples import accepts, examples, swept
+from examples import accepts, share_of_ranks
+
+from counterpoint.objectives import registered
+
+
+def value_and_gradients(example, **more):
+    """The loss, and its gradients in the embeddings and a learnable temperature."""
+    leaves = [x.detach().requires_grad_() for x in example.embeddings]
+    temperature = []
+    if accepts(example.objective, "temperature") and example.objective.ranks == "global":
+        temperature = [torch.tensor(0.3, dtype=torch.float64, requires_grad=True)]
+        more["temperature"] = temperature[0]
+    loss = example(*leaves, **more)
+    return loss.detach(), torch.autograd.grad(loss, [*leaves, *temperature], materialize_grads=True)
+
+
+def results(rank, shares):
+    """By name of the example, what this rank computes, or the error it ends with."""
+    found = {}
+    for objective in registered():
+        more = {"across_ranks": True} if objective.ranks == "global" else {}
+        for _, example in share_of_ranks(objective, rank, shares):
+            try:
+                found[str(example)] = value_and_gradients(example, **more)
+            except Exception:
+                found[str(example)] = traceback.format_exc()
+                if objective.ranks == "global":
+                    return found
+    return found
 
 
 def main(rank, shares, init, out):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    world = len(shares)
-    dist.init_process_group("gloo", init_method=f"file://{init}", rank=rank, world_size=world)
-    start = sum(shares[:rank])
-    results = {}
-    for objective in swept():
-        if not accepts(objective, "across_ranks"):
-            continue
-        for example in examples(objective, sum(shares)):
-            mine = example.rows(slice(start, start + shares[rank]))
-            leaves = [x.detach().requires_grad_() for x in mine.embeddings]
-            more = {}
-            if accepts(objective, "temperature"):
-                more["temperature"] = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-            loss = mine(*leaves, across_ranks=True, **more)
-            grads = torch.autograd.grad(loss, [*leaves, *more.values()])
-            results[str(example)] = (loss.detach(), grads)
-    torch.save(results, out)
+    method = f"file://{init}"
+    dist.init_process_group("gloo", init_method=method, rank=rank, world_size=len(shares))
+    torch.save(results(rank, shares), out)
     dist.destroy_process_group()
 
 

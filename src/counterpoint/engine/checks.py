@@ -68,9 +68,11 @@ def check_finite(**numbers: Tensor) -> None:
         numbers: by the name the caller knows them, float ``(N, ...)``.
 
     Raises:
-        DataError: there is one; the message names the first row.
+        DataError: there is one; the message names the first row. Or they are no floats.
     """
     for name, x in numbers.items():
+        if not x.is_floating_point():
+            raise DataError(f"{name} must hold floats, not {x.dtype}.")
         if x.numel():
             smallest, largest = torch.aminmax(x.detach())
             if not bool(torch.isfinite(smallest + largest)):

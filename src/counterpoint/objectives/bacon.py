@@ -172,8 +172,10 @@ def distribution_regulariser(
 
     Source: Bai et al., "BaCon", NeurIPS 2023, arXiv 2310.01376, code form.
     """
+    check_temperature(temperature=temperature)
     x = _outputs(outputs, temperature)
     n = checked_counts(counts, x.shape[1]).to(x)
+    check_finite(counts=n)
     log_mean = x.log_softmax(1).logsumexp(0)
     log_a = (log_mean - power * n.log()).log_softmax(0)
     return torch.log(x.new_tensor(float(x.shape[1]))) + (log_a.exp() * log_a).sum()
@@ -213,6 +215,7 @@ def cross_view_distillation(
     """
     if outputs1.shape != outputs2.shape:
         raise DataError("Both views must have outputs of one shape.")
+    check_temperature(temperature=temperature, teacher_temperature=teacher_temperature)
     both = [outputs1, outputs2]
     students = [_outputs(x, temperature) for x in both]
     teachers = [_outputs(x.detach(), teacher_temperature).softmax(1) for x in both]
@@ -233,7 +236,6 @@ def teacher_temperature(
 
 
 def _outputs(outputs: Tensor, temperature: float) -> Tensor:
-    check_temperature(temperature=temperature)
     (x,) = prepare(False, outputs=outputs)
     return x / temperature
 

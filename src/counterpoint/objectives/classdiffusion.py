@@ -51,8 +51,8 @@ def semantic_preservation(
             f"{tuple(personal.shape)} and {tuple(plain.shape)}."
         )
     dtype = torch.promote_types(personal.dtype, torch.float32)
+    check_finite(personal=personal, plain=plain)
     a, b = personal.to(dtype), plain.detach().to(dtype)
-    check_finite(personal=a, plain=b)
     lengths = [torch.linalg.vector_norm(x, dim=1).clamp(min=LENGTH_FLOOR) for x in (a, b)]
     return reduce(1 - torch.linalg.vecdot(a, b) / (lengths[0] * lengths[1]), reduction)
 

@@ -128,8 +128,9 @@ def _gaps(a: Tensor, b: Tensor) -> Tensor:
 def _columns(name: str, values: Tensor, z: Tensor) -> Tensor:
     if values.dim() not in (1, 2) or len(values) != len(z) or values.numel() == 0:
         raise DataError(f"{name} must be ({len(z)},) or ({len(z)}, L), got {tuple(values.shape)}.")
+    values = values.detach().to(z).reshape(len(z), -1)
     check_finite(**{name: values})
-    return values.detach().to(z).reshape(len(z), -1)
+    return values
 
 
 def _weights(weights: Tensor | None, z: Tensor) -> Tensor:

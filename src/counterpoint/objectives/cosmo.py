@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from counterpoint.engine.checks import same_rows
+from counterpoint.engine.checks import prepare, same_rows
 from counterpoint.engine.ranks import global_sum
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import SettingError
@@ -54,10 +54,11 @@ def cosmo_contrastive(
 
     Source: Wang et al. 2024, arXiv 2401.00849, authors' code.
     """
-    theta = torch.as_tensor(log_scale, dtype=image.dtype, device=image.device)
+    theta = torch.as_tensor(log_scale, device=image.device)
+    (x,), (y,) = prepare(False, image=image), prepare(False, text=text)
     return clip(
-        image if image_head is None else linear(image, image_head),
-        text if text_head is None else linear(text, text_head),
+        x if image_head is None else linear(x, image_head.to(x)),
+        y if text_head is None else linear(y, text_head.to(y)),
         (-theta).exp(),
         reduction=reduction,
         across_ranks=across_ranks,

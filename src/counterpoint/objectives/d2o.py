@@ -67,8 +67,8 @@ def d2o(
         if not value > 0:
             raise SettingError(f"{name} must be above 0, got {value}.")
     present = _present(policy_self, policy_negative, reference_self, valid)
-    policy_self = policy_self.where(present, 0.0)
-    reference_self = reference_self.where(present, 0.0)
+    policy_self = policy_self.where(present, policy_self.new_zeros(()))
+    reference_self = reference_self.where(present, reference_self.new_zeros(()))
     check_log_probabilities(policy_self=policy_self, reference_self=reference_self)
     check_log_probabilities(policy_negative=policy_negative, reference_negative=reference_negative)
     count = present.sum(1)

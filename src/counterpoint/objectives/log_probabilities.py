@@ -136,7 +136,7 @@ def check_log_probabilities(at_most_zero: bool = False, **values: Tensor) -> Non
 
 
 def _refuse(name: str, value: Tensor, bad: Tensor, what: str) -> None:
-    where = torch.atleast_1d(bad).nonzero()[:, 0]
+    where = bad.reshape(bad.shape or (1,)).nonzero()[:, 0]
     if len(where):
         raise DataError(
             f"{name} has {int(bad.sum())} of {value.numel()} values that are {what}, "

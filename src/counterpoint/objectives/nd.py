@@ -59,8 +59,8 @@ def nd(
             f"{tuple(student.shape)} and {tuple(teacher.shape)}."
         )
     dtype = torch.promote_types(student.dtype, torch.float32)
+    check_finite(student=student, teacher=teacher, means=means)
     s, t, centres = (x.to(dtype) for x in (student, teacher.detach(), means.detach()))
-    check_finite(student=s, teacher=t, means=centres)
     towards = _directions(centres, labels, s)
     length, reach = torch.linalg.vector_norm(s, dim=1), torch.linalg.vector_norm(t, dim=1)
     longer = torch.where(length >= reach, length, reach)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from counterpoint.engine.checks import check_finite, check_temperature
+from counterpoint.engine.similarity import unit_rows
 from counterpoint.errors import DataError
 from counterpoint.objectives.masked import masked_log_sum
 from counterpoint.objectives.registry import Loss, objective
@@ -94,7 +94,7 @@ def _cells(queries: Tensor, keys: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor
         )
     check_finite(queries=queries, keys=keys)
     dtype = torch.promote_types(queries.dtype, torch.float32)
-    q, k = (normalize(x.to(dtype).flatten(2), dim=1).mT for x in (queries, keys.detach()))
+    q, k = (unit_rows(x.to(dtype).flatten(2).mT) for x in (queries, keys.detach()))
     return q, k
 
 

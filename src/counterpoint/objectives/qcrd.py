@@ -132,7 +132,7 @@ def _prepare(
             )
     if there.dtype != torch.bool:
         raise DataError(f"has_{name} must be bool, got {there.dtype}.")
-    losses, score = losses.where(there, 0.0), score.where(there, otherwise)
+    losses, score = losses.where(there, losses.new_zeros(())), score.where(there, otherwise)
     check_finite(**{f"{name}_losses": losses, f"{name}_quality": score})
     if not bool((losses.detach() >= 0).all()):
         raise DataError(f"{name}_losses must be at least 0: cross entropies of tokens.")

@@ -189,6 +189,7 @@ def sbcl_queue(
     """
     if beta < 0:
         raise SettingError(f"beta must be at least 0, got {beta}.")
+    check_temperature(temperature=temperature, class_temperature=class_temperature)
     q, k, bank = prepare(False, queries=queries, keys=keys.detach(), queue=queue.detach())
     if len(q) != len(k):
         raise DataError(f"queries has {len(q)} rows and keys has {len(k)}; a key a query.")

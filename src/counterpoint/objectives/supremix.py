@@ -151,11 +151,11 @@ def _prepared(
     check_reduction(reduction)
     rows, views = view_rows(features)
     (z,) = prepare(normalize, features=rows)
-    t = targets.detach().reshape(-1)
+    t = targets.detach().to(z).reshape(-1)
     if len(t) * views != len(z):
         raise DataError(f"targets must be ({len(z) // views},), got {tuple(targets.shape)}.")
     check_finite(targets=t)
-    return z, t.to(z).repeat(views), inverse_temperature(temperature, len(z), z)
+    return z, t.repeat(views), inverse_temperature(temperature, len(z), z)
 
 
 def _real_top(z: Tensor, scale: Tensor) -> Tensor:

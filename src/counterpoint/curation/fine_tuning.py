@@ -115,35 +115,35 @@ class FineTuning:
         """
         start = time.monotonic()
         _train_last(network, self.layers)
-        mean = unit_length(lesson.base).mean(axis=0)
-        tuned = Tuned(network, mean, lesson.targets.shape[1], reduced)
-        optimiser = torch.optim.AdamW(
-            [
-                {"params": [p for p in network.parameters() if p.requires_grad], "lr": 1.0},
-                {"params": tuned.head.parameters(), "lr": 1.0},
-            ],
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
-        peaks = (self.learning_rate, self.head_learning_rate)
         steps = max(1, round(epochs * len(lesson.texts) / self.batch))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            tuned.train()
+            mean = unit_length(lesson.base).mean(axis=0)
+            tuned = Tuned(network, mean, lesson.targets.shape[1], reduced).train()
+            optimiser = self._optimiser(tuned)
             for step, rows in enumerate(_batches(lesson.texts, self.batch, seed)):
-                done = max(step / steps, (time.monotonic() - start) / seconds)
+                passed = (time.monotonic() - start) / seconds
+                done = max((step + 0.5) / steps, passed)
                 if done >= 1:
                     break
-                for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-                    group["lr"] = peak * _rise_and_fall(done)
+                for group in optimiser.param_groups:
+                    group["lr"] = group["peak"] * _rise_and_fall(done)
                 loss = self._loss(tuned, lesson, rows)
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
                 optimiser.step()
                 if on_step is not None:
-                    on_step(max(done, (step + 1) / steps), float(loss.detach()))
+                    on_step(max((step + 1) / steps, passed), float(loss.detach()))
         return tuned.eval()
+
+    def _optimiser(self, tuned: Tuned) -> torch.optim.Optimizer:
+        body = [p for p in tuned.network.parameters() if p.requires_grad]
+        groups = [
+            {"params": body, "peak": self.learning_rate},
+            {"params": list(tuned.head.parameters()), "peak": self.head_learning_rate},
+        ]
+        return torch.optim.AdamW(groups, weight_decay=self.weight_decay, fused=True)
 
     def _loss(self, tuned: Tuned, lesson: Lesson, rows: Ints) -> Tensor:
         h = tuned.features([lesson.texts[row] for row in rows])

@@ -265,14 +265,15 @@ class Judgement:
         changed = self.suggested != self.labels
         return np.where(changed, (1 - self.credibility) * part, self.credibility)
 
-    def joined(self, further: Floats) -> Judgement:
-        """This judgement, averaged with that of a further judge, and all that follows from it.
+    def joined(self, further: Floats, weight: float = 2 / 3) -> Judgement:
+        """``(1 - weight) p + weight * further``, calibrated anew, and all that follows from it.
 
         Args:
-            further: class probabilities ``(G, C)`` of each content, by a judge that has not seen
-                its labels.
+            further: calibrated class probabilities ``(G, C)`` of each content, by a judge that has
+                not seen its labels.
+            weight: of that judge, in [0, 1].
         """
-        mean = (self.probabilities + further[self.group]) / 2
+        mean = (1 - weight) * self.probabilities + weight * further[self.group]
         probabilities, _ = temperature_scaled(mean, self.labels)
         concluded = self._judge._concluded(probabilities, self._rows, self.labels, self.group)
         return replace(self, **concluded)

@@ -56,10 +56,13 @@ def _row(id: str) -> dict[str, Any]:
         entry = known[id]
         more = {"venue": entry.venue, "url": entry.url, "code": list(entry.code)}
         return {**entry.row(), **more, "promise": catalog.MEANING[entry.status]}
-    if id.replace("-", "_") in records():
-        return _objective_row(id.replace("-", "_"))
+    objective = id.replace("-", "_")
+    own = [_objective_code(objective)] if objective in records() else []
     if id not in reference_methods():
-        raise unknown_name("system", id, [*known, *reference_methods(), *records()])
+        if not own:
+            raise unknown_name("system", id, [*known, *reference_methods(), *records()])
+        advice = record(objective).advice
+        return {"id": objective, "name": advice, "family": "objective", "code": own}
     method = methods.find(id)
     return {
         "id": id,
@@ -67,13 +70,12 @@ def _row(id: str) -> dict[str, Any]:
         "family": "reference method",
         "status": "ready",
         "promise": catalog.MEANING["ready"],
-        "code": [method.__module__.removeprefix("counterpoint.")],
+        "code": [method.__module__.removeprefix("counterpoint."), *own],
     }
 
 
-def _objective_row(name: str) -> dict[str, Any]:
-    code = find(name).function.__module__.removeprefix("counterpoint.")
-    return {"id": name, "name": record(name).advice, "family": "objective", "code": [code]}
+def _objective_code(name: str) -> str:
+    return find(name).function.__module__.removeprefix("counterpoint.")
 
 
 def reference_methods() -> list[str]:
@@ -131,7 +133,7 @@ def on_record(name: str) -> dict[str, Any]:
         with the ``inputs`` that it names, as code.
     """
     one, found = find(name), record(name)
-    code = one.function.__module__.removeprefix("counterpoint.")
+    code = _objective_code(name)
     made_by = {kind: dict(names) for kind, names in inputs().items()}
     makes = made_by["learnt"] | made_by["fixed"]
     relations = [
@@ -144,7 +146,7 @@ def on_record(name: str) -> dict[str, Any]:
         "ranks": one.ranks,
         "source": one.source,
         "module": one.module and one.module.__name__,
-        "data": kinds_of_data()[found.data],
+        "data": kinds_of_data()[found.data].have,
         "systems": [entry.id for entry in catalog.entries() if code in entry.code],
         "relations": relations,
     }

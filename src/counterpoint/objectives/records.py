@@ -45,6 +45,19 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class Data:
+    """What one may have.
+
+    Attributes:
+        have: in words.
+        start: the objective to start with.
+    """
+
+    have: str
+    start: str
+
+
+@dataclass(frozen=True)
 class Record:
     """What is written by hand about an objective.
 
@@ -73,9 +86,9 @@ def _tables() -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def kinds_of_data() -> dict[str, str]:
-    """What one may have, with a heading each, in the order of the overview."""
-    return dict(_tables()["data"])
+def kinds_of_data() -> dict[str, Data]:
+    """What one may have, in the order of the overview."""
+    return {name: Data(**table) for name, table in _tables()["data"].items()}
 
 
 def inputs() -> dict[str, Mapping[str, str]]:

@@ -13,6 +13,7 @@ from counterpoint.engine.checks import (
 )
 from counterpoint.engine.softmax import two_way
 from counterpoint.engine.terms import Reduction, Terms
+from counterpoint.objectives.decoupled import left_out
 from counterpoint.objectives.duplicates import in_views
 from counterpoint.objectives.registry import Loss, objective
 
@@ -27,6 +28,7 @@ def clip(
     y: Tensor,
     temperature: Temperature = 0.07,
     *,
+    decoupled: bool = False,
     normalize: bool = True,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -44,6 +46,7 @@ def clip(
         x: one modality, float ``(N, D)``.
         y: the other, float ``(N, D)``; row i belongs to row i of x.
         temperature: positive; one number, a learnable scalar, or one value a pair ``(N,)``.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every row by its length.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over pairs.
         ids: int64 ``(N,)``; pairs of equal id are never each other's negatives.
@@ -67,7 +70,9 @@ def clip(
         x,
         y,
         scale,
-        Terms(valid=in_views(ids, n, across_ranks)),
+        Terms(
+            excluded=left_out(decoupled, n, across_ranks, 0), valid=in_views(ids, n, across_ranks)
+        ),
         reduction=reduction,
         across_ranks=across_ranks,
     )
@@ -81,12 +86,14 @@ class CLIP(Loss, function=clip):
         self,
         temperature: Temperature | nn.Module = 0.07,
         *,
+        decoupled: bool = False,
         normalize: bool = True,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
     ) -> None:
         super().__init__(
             temperature=temperature,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,

@@ -13,6 +13,7 @@ from counterpoint.engine.checks import (
 )
 from counterpoint.engine.softmax import two_way
 from counterpoint.engine.terms import Reduction, Terms
+from counterpoint.objectives.duplicates import in_views
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.second_space import SecondSpace
 
@@ -30,6 +31,7 @@ def cwcl(
     *,
     normalize: bool = True,
     reduction: Reduction = "mean",
+    ids: Tensor | None = None,
     across_ranks: bool = False,
 ) -> Tensor:
     """``-sum_j w_ij log p(y_j | x_i) / sum_j w_ij - log p(x_i | y_i)``.
@@ -46,6 +48,8 @@ def cwcl(
         temperature: positive; one number, a learnable scalar, or one value a pair ``(N,)``.
         normalize: divide every row of x and y by its length.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over pairs.
+        ids: int64 ``(N,)``; pairs of equal id are left out of each other's denominators; as
+            positives they keep the weight of their similarity.
         across_ranks: the loss of the batch of all ranks (see `counterpoint.engine.ranks`).
 
     Returns:
@@ -66,7 +70,7 @@ def cwcl(
         x,
         y,
         scale,
-        Terms(),
+        Terms(valid=in_views(ids, n, across_ranks)),
         pull=scale * SecondSpace(similarity).mean_similarity(x, y, across_ranks),
         reduction=reduction,
         across_ranks=across_ranks,
@@ -92,5 +96,7 @@ class CWCL(Loss, function=cwcl):
             across_ranks=across_ranks,
         )
 
-    def forward(self, x: Tensor, y: Tensor, similarity: Tensor) -> Tensor:
-        return self.call(x, y, similarity)
+    def forward(
+        self, x: Tensor, y: Tensor, similarity: Tensor, *, ids: Tensor | None = None
+    ) -> Tensor:
+        return self.call(x, y, similarity, ids=ids)

@@ -22,6 +22,7 @@ def region_clip(
     text: Tensor,
     temperature: Temperature = 0.07,
     *,
+    decoupled: bool = False,
     normalize: bool = True,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -36,6 +37,7 @@ def region_clip(
             ``(N, R, D)``, or one set a level, ``(L, N, R, D)``.
         text: captions, float ``(N, D)``.
         temperature: positive; one number, a learnable scalar, or one value a pair ``(N,)``.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every pooled vector and caption by its length.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over pairs.
         ids: int64 ``(N,)``; pairs of equal id are never each other's negatives.
@@ -58,6 +60,7 @@ def region_clip(
             level.amax(1),
             text,
             temperature,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             ids=ids,
@@ -75,12 +78,14 @@ class RegionCLIP(Loss, function=region_clip):
         self,
         temperature: Temperature | nn.Module = 0.07,
         *,
+        decoupled: bool = False,
         normalize: bool = True,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
     ) -> None:
         super().__init__(
             temperature=temperature,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,

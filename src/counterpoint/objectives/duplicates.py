@@ -36,21 +36,29 @@ def in_views(
     return pairs.over_ranks() if across_ranks else pairs
 
 
-def in_classes(ids: Tensor | None, labels: Tensor, across_ranks: bool) -> IndexFunction | None:
-    """Pairs that are no duplicates, or of one class; None without ids.
+def in_classes(
+    ids: Tensor | None, labels: Tensor, across_ranks: bool, decoupled: bool = False
+) -> IndexFunction | None:
+    """Pairs that are no duplicates, or of one class; None for all.
 
     Args:
         ids: int64 ``(N,)``.
         labels: int64 ``(N,)``, -1 where unknown.
         across_ranks: whether positions run over all ranks.
+        decoupled: only pairs of different classes that are no duplicates either.
     """
-    if ids is None:
+    if ids is None and not decoupled:
         return None
-    ids = check_integers("ids", ids, len(labels))
-    alone = UNKNOWN - 1 - global_positions(ids, across_ranks)
+    alone = UNKNOWN - 1 - global_positions(labels, across_ranks)
     keys = torch.where(labels == UNKNOWN, alone, labels)
-    pairs = NotDuplicates(ids, ids, keys, keys)
-    return pairs.over_ranks() if across_ranks else pairs
+    ids = keys if ids is None else check_integers("ids", ids, len(labels))
+    pairs = NotDuplicates(ids, ids, None if decoupled else keys, None if decoupled else keys)
+    classes = NotDuplicates(keys, keys)
+    if across_ranks:
+        pairs, classes = pairs.over_ranks(), classes.over_ranks()
+    if not decoupled:
+        return pairs
+    return lambda i, j: pairs(i, j) & classes(i, j)
 
 
 def in_bank(

@@ -19,6 +19,7 @@ from counterpoint.engine.terms import IndexFunction, Reduction
 from counterpoint.errors import SettingError
 from counterpoint.objectives.duplicates import negatives_only
 from counterpoint.objectives.info_nce import candidate_pool
+from counterpoint.objectives.masked import masked_log_sum
 from counterpoint.objectives.registry import Loss, objective
 
 SOURCE = "Wang and Liu 2021, Understanding the Behaviour of Contrastive Loss, arXiv 2012.09740"
@@ -37,6 +38,7 @@ def hard_contrastive(
     alpha: float = 0.0819,
     negatives: Tensor | None = None,
     in_batch: bool = True,
+    decoupled: bool = False,
     normalize: bool = True,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -59,6 +61,7 @@ def hard_contrastive(
         alpha: share of the negatives kept, in (0, 1].
         negatives: more negatives of every anchor ``(M, D)``, e.g. a memory bank.
         in_batch: whether the positives of other anchors are negatives.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every row by its length.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over anchors.
         ids: int64 ``(N,)``; rows of equal id are never each other's negatives.
@@ -79,6 +82,9 @@ def hard_contrastive(
     def loss(valid: IndexFunction) -> RowFunction:
         def of_rows(logits: Tensor, i: Tensor, j: Tensor, positive: Tensor) -> Tensor:
             kept, mask = _hardest(logits, valid(i, j), alpha)
+            if decoupled:
+                total, some = masked_log_sum(kept, mask)
+                return total.where(some, 0.0) - positive
             kept = kept.masked_fill(~mask, -torch.inf)
             return torch.cat([positive[:, None], kept], 1).logsumexp(1) - positive
 
@@ -228,6 +234,7 @@ class HardContrastive(Loss, function=hard_contrastive):
         *,
         alpha: float = 0.0819,
         in_batch: bool = True,
+        decoupled: bool = False,
         normalize: bool = True,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
@@ -236,6 +243,7 @@ class HardContrastive(Loss, function=hard_contrastive):
             temperature=temperature,
             alpha=alpha,
             in_batch=in_batch,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,

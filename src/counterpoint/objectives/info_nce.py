@@ -15,6 +15,7 @@ from counterpoint.engine.checks import (
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import Reduction, Terms
 from counterpoint.errors import SettingError
+from counterpoint.objectives.decoupled import left_out
 from counterpoint.objectives.duplicates import in_bank, in_views
 from counterpoint.objectives.registry import Loss, objective
 
@@ -31,6 +32,7 @@ def info_nce(
     *,
     negatives: Tensor | None = None,
     in_batch: bool = True,
+    decoupled: bool = False,
     normalize: bool = True,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -51,6 +53,7 @@ def info_nce(
         temperature: positive; one number, a learnable scalar, or one value an anchor ``(N,)``.
         negatives: more negatives of every anchor ``(M, D)``, e.g. a memory queue.
         in_batch: whether the positives of other anchors are negatives.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every row by its length.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over anchors.
         ids: int64 ``(N,)``; rows of equal id are never each other's negatives.
@@ -76,14 +79,15 @@ def info_nce(
     else:
         valid = in_bank(ids, negative_ids, n, len(negatives), in_batch, across_ranks)
     scale = inverse_temperature(temperature, n, a)
+    excluded = left_out(decoupled and in_batch, len(pool), across_ranks, 0)
     pull = None if in_batch else scale * torch.linalg.vecdot(a, c)
     loss, _ = one_way(
         a,
         pool,
         scale,
-        Terms(valid=valid, diagonal=in_batch),
+        Terms(excluded=excluded, valid=valid, diagonal=in_batch),
         pull=pull,
-        extra=None if pull is None else pull[:, None],
+        extra=None if pull is None or decoupled else pull[:, None],
         reduction=reduction,
         across_ranks=across_ranks,
     )
@@ -115,6 +119,7 @@ class InfoNCE(Loss, function=info_nce):
         temperature: Temperature | nn.Module = 0.1,
         *,
         in_batch: bool = True,
+        decoupled: bool = False,
         normalize: bool = True,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
@@ -122,6 +127,7 @@ class InfoNCE(Loss, function=info_nce):
         super().__init__(
             temperature=temperature,
             in_batch=in_batch,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,

@@ -28,6 +28,7 @@ def grouped_clip(
     temperature: Temperature = 0.07,
     *,
     groups: int = 1,
+    decoupled: bool = False,
     normalize: bool = True,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -49,6 +50,7 @@ def grouped_clip(
         y: the other, float ``(N, D)``; row i belongs to row i of x.
         temperature: positive; one number, a learnable scalar, or one value a pair ``(N,)``.
         groups: G; at most N, and across ranks a divisor of their number.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every row by its length.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over pairs.
         ids: int64 ``(N,)``; pairs of equal id are never each other's negatives.
@@ -80,6 +82,7 @@ def grouped_clip(
                 x,
                 y,
                 temperature,
+                decoupled=decoupled,
                 normalize=normalize,
                 reduction=reduction,
                 ids=ids,
@@ -92,6 +95,7 @@ def grouped_clip(
             x[rows],
             y[rows],
             temperatures[rows] if temperatures.numel() == n else temperature,
+            decoupled=decoupled,
             normalize=normalize,
             reduction="none",
             ids=None if ids is None else ids[rows],
@@ -114,6 +118,7 @@ class GroupedCLIP(Loss, function=grouped_clip):
         temperature: Temperature | nn.Module = 0.07,
         *,
         groups: int = 1,
+        decoupled: bool = False,
         normalize: bool = True,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
@@ -121,6 +126,7 @@ class GroupedCLIP(Loss, function=grouped_clip):
         super().__init__(
             temperature=temperature,
             groups=groups,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,

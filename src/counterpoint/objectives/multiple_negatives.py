@@ -34,6 +34,7 @@ def mnr(
     y: Tensor,
     temperature: Temperature = 1.0,
     *,
+    decoupled: bool = False,
     normalize: bool = False,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -48,6 +49,7 @@ def mnr(
         x: embeddings ``(N, D)``.
         y: of their partners ``(N, D)``.
         temperature: positive; number, learnable scalar or one a row.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every row by its length.
         reduction: over anchors.
         ids: int64 ``(N,)``; rows of equal id (a text twice in the batch) are no negatives.
@@ -66,6 +68,7 @@ def mnr(
         x,
         y,
         temperature,
+        decoupled=decoupled,
         normalize=normalize,
         reduction=reduction,
         ids=ids,
@@ -87,6 +90,7 @@ def mnr_plus(
     temperature: Temperature = 1.0,
     *,
     targets: Targets = "identity",
+    decoupled: bool = False,
     normalize: bool = False,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -105,6 +109,7 @@ def mnr_plus(
         temperature: positive number or learnable scalar; the self-similarities are multiplied by
             it, which moves the column targets only.
         targets: see above.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every row by its length (then take a temperature of 0.05).
         reduction: over pairs.
         ids: int64 ``(N,)``; rows of equal id are no negatives; identity only.
@@ -126,13 +131,17 @@ def mnr_plus(
             x,
             y,
             temperature,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             ids=ids,
             across_ranks=across_ranks,
         )
-    if ids is not None or across_ranks:
-        raise SettingError("targets='self_similarity' has no meaning with ids or across_ranks.")
+    if ids is not None or across_ranks or decoupled:
+        raise SettingError(
+            "targets='self_similarity' has no meaning with ids, decoupled or across_ranks: its "
+            "targets are found anew in the batch, among duplicates and partners alike."
+        )
     rows, columns = self_similarity_targets(x, y, temperature, normalize=normalize)
     every = torch.arange(len(x), device=x.device)
     along, down = (
@@ -172,12 +181,14 @@ class MNR(Loss, function=mnr):
         self,
         temperature: Temperature | nn.Module = 1.0,
         *,
+        decoupled: bool = False,
         normalize: bool = False,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
     ) -> None:
         super().__init__(
             temperature=temperature,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,
@@ -195,6 +206,7 @@ class MNRPlus(Loss, function=mnr_plus):
         temperature: Temperature | nn.Module = 1.0,
         *,
         targets: Targets = "identity",
+        decoupled: bool = False,
         normalize: bool = False,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
@@ -202,6 +214,7 @@ class MNRPlus(Loss, function=mnr_plus):
         super().__init__(
             temperature=temperature,
             targets=targets,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,

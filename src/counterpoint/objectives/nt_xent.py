@@ -14,6 +14,7 @@ from counterpoint.engine.checks import (
 )
 from counterpoint.engine.softmax import self_way
 from counterpoint.engine.terms import Reduction, Terms
+from counterpoint.objectives.decoupled import left_out
 from counterpoint.objectives.duplicates import in_views
 from counterpoint.objectives.registry import Loss, objective
 
@@ -28,6 +29,7 @@ def nt_xent(
     z2: Tensor,
     temperature: Temperature = 0.1,
     *,
+    decoupled: bool = False,
     normalize: bool = True,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -46,6 +48,7 @@ def nt_xent(
         z1: first view, float ``(N, D)``.
         z2: second view, float ``(N, D)``.
         temperature: positive; one number, a learnable scalar, or one value an anchor ``(2N,)``.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every row by its length.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the 2N anchors, z1's first.
         ids: int64 ``(N,)``; rows of equal id are never each other's negatives.
@@ -68,7 +71,10 @@ def nt_xent(
     return self_way(
         torch.cat([z1, z2]),
         scale,
-        Terms(excluded=(0,), valid=in_views(ids, n, across_ranks, (2, 2))),
+        Terms(
+            excluded=(0, *left_out(decoupled, n, across_ranks, n, -n)),
+            valid=in_views(ids, n, across_ranks, (2, 2)),
+        ),
         pull=scale * torch.linalg.vecdot(z1, z2).repeat(2),
         reduction=reduction,
         across_ranks=across_ranks,
@@ -82,12 +88,14 @@ class NTXent(Loss, function=nt_xent):
         self,
         temperature: Temperature | nn.Module = 0.1,
         *,
+        decoupled: bool = False,
         normalize: bool = True,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
     ) -> None:
         super().__init__(
             temperature=temperature,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,

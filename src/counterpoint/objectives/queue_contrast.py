@@ -37,6 +37,7 @@ def esimcse(
     queue: Tensor | None = None,
     temperature: Temperature = 0.05,
     *,
+    decoupled: bool = False,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
     queue_ids: Tensor | None = None,
@@ -55,6 +56,7 @@ def esimcse(
         z2: of the same sentences with repeated tokens ``(N, D)``.
         queue: embeddings of earlier batches ``(M, D)``, no gradient; None or no rows for none.
         temperature: positive; number, learnable scalar or one an anchor.
+        decoupled: leave the positive out of the denominator.
         reduction: over anchors.
         ids: int64 ``(N,)``; rows of equal id are never each other's negatives.
         queue_ids: int64 ``(M,)``; the same for the queue.
@@ -75,6 +77,7 @@ def esimcse(
         z2,
         temperature,
         negatives=queue.detach().to(z1) if full and queue is not None else None,
+        decoupled=decoupled,
         reduction=reduction,
         ids=ids,
         negative_ids=queue_ids if full else None,
@@ -226,10 +229,16 @@ class ESimCSE(Loss, function=esimcse):
         self,
         temperature: Temperature | nn.Module = 0.05,
         *,
+        decoupled: bool = False,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
     ) -> None:
-        super().__init__(temperature=temperature, reduction=reduction, across_ranks=across_ranks)
+        super().__init__(
+            temperature=temperature,
+            decoupled=decoupled,
+            reduction=reduction,
+            across_ranks=across_ranks,
+        )
 
     def forward(
         self,

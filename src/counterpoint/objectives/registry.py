@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.errors import unknown_name
+from counterpoint.objectives.combinations import refuse
 
 Arguments = ParamSpec("Arguments")
 Inputs = Literal[
@@ -81,7 +82,8 @@ def objective(
 ) -> Callable[[Callable[Arguments, Tensor]], Callable[Arguments, Tensor]]:
     """Registers a function as an objective, which is computed in float32 or better.
 
-    Autocast is off inside, and half-precision tensors arrive in float32.
+    Autocast is off inside, and half-precision tensors arrive in float32. A setting that combines
+    with other objectives and not with this one is refused with the reason.
 
     Args:
         inputs: see `Objective`, also for the next.
@@ -91,8 +93,11 @@ def objective(
     """
 
     def register(function: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
+        name, taken = function.__name__, signature(function).parameters
+
         @functools.wraps(function)
         def full_precision(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Tensor:
+            refuse(name, kwargs, taken)
             devices = {x.device.type for x in (*args, *kwargs.values()) if isinstance(x, Tensor)}
             with ExitStack() as stack:
                 for device in devices:
@@ -100,8 +105,7 @@ def objective(
                 args, kwargs = _in_full(args), _in_full(kwargs)
                 return function(*args, **kwargs)
 
-        name = function.__name__
-        seen = ranks or ("global" if "across_ranks" in signature(function).parameters else "batch")
+        seen = ranks or ("global" if "across_ranks" in taken else "batch")
         _OBJECTIVES[name] = Objective(name, full_precision, inputs, across_ranks, seen, source)
         return full_precision
 

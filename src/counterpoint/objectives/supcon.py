@@ -29,6 +29,7 @@ def supcon(
     labels: Tensor,
     temperature: Temperature = 0.1,
     *,
+    decoupled: bool = False,
     normalize: bool = True,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
@@ -44,6 +45,7 @@ def supcon(
         labels: int64 ``(N,)``; -1 where unknown: such a row is a negative of all others and has no
             positives.
         temperature: positive; one number, a learnable scalar, or one value an anchor ``(N,)``.
+        decoupled: leave the positive out of the denominator.
         normalize: divide every row by its length.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over anchors. An anchor without positives
             gives 0 and is left out of the mean.
@@ -67,7 +69,7 @@ def supcon(
     return self_way(
         z,
         scale,
-        Terms(excluded=(0,), valid=in_classes(ids, labels, across_ranks)),
+        Terms(excluded=(0,), valid=in_classes(ids, labels, across_ranks, decoupled)),
         pull=scale * torch.linalg.vecdot(z, mean_positive),
         counted=counted,
         reduction=reduction,
@@ -82,12 +84,14 @@ class SupCon(Loss, function=supcon):
         self,
         temperature: Temperature | nn.Module = 0.1,
         *,
+        decoupled: bool = False,
         normalize: bool = True,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
     ) -> None:
         super().__init__(
             temperature=temperature,
+            decoupled=decoupled,
             normalize=normalize,
             reduction=reduction,
             across_ranks=across_ranks,

@@ -20,6 +20,7 @@ from counterpoint.objectives.registry import Loss, objective
 def whitenedcse(
     *views: Tensor,
     temperature: Temperature = 0.05,
+    decoupled: bool = False,
     reduction: Reduction = "mean",
     ids: Tensor | None = None,
     across_ranks: bool = False,
@@ -33,6 +34,7 @@ def whitenedcse(
     Args:
         views: at least 2, three in the paper, each ``(N, D)``.
         temperature: positive; number, learnable scalar or one an anchor.
+        decoupled: leave the positive out of the denominator.
         reduction: over anchors.
         ids: int64 ``(N,)``; rows of equal id are never each other's negatives.
         across_ranks: the loss of the batch of all ranks.
@@ -51,7 +53,13 @@ def whitenedcse(
     anchor, *others = views
     losses = [
         info_nce(
-            anchor, other, temperature, reduction=reduction, ids=ids, across_ranks=across_ranks
+            anchor,
+            other,
+            temperature,
+            decoupled=decoupled,
+            reduction=reduction,
+            ids=ids,
+            across_ranks=across_ranks,
         )
         for other in others
     ]
@@ -65,10 +73,16 @@ class WhitenedCSE(Loss, function=whitenedcse):
         self,
         temperature: Temperature | nn.Module = 0.05,
         *,
+        decoupled: bool = False,
         reduction: Reduction = "mean",
         across_ranks: bool = False,
     ) -> None:
-        super().__init__(temperature=temperature, reduction=reduction, across_ranks=across_ranks)
+        super().__init__(
+            temperature=temperature,
+            decoupled=decoupled,
+            reduction=reduction,
+            across_ranks=across_ranks,
+        )
 
     def forward(self, *views: Tensor, ids: Tensor | None = None) -> Tensor:
         return self.call(*views, ids=ids)

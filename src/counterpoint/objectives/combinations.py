@@ -1,0 +1,88 @@
+"""Settings that combine with any objective that admits them, and why others do not.
+
+`refuse` answers where an objective is given one of them that it does not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from counterpoint.errors import SettingError
+
+ORTHOGONAL: dict[str, str] = {
+    "decoupled": (
+        "its denominator is part of its definition. `contrast` takes decoupled=True with any "
+        "description of the pairs"
+    ),
+    "ids": (
+        "it compares no rows of one batch of which two could show the same thing, or its labels "
+        "say so already"
+    ),
+    "negatives": (
+        "its candidates are given by its definition. `info_nce`, `hard_contrastive` and `amcl` "
+        "take more columns, such as a memory queue or mixtures of `counterpoint.pairs.mixing`"
+    ),
+    "temperature": "there is no softmax in it whose logits a temperature could divide",
+}
+"""Each setting, and the reason of an objective without one of its own in `WHY`."""
+
+_SOFT = "every candidate is its positive to a degree, so that leaving positives out leaves none"
+_CLASSES = "it is a softmax over classes or scores, and without the right one it would say nothing"
+_NEGATIVES = "its denominator holds negatives only: it is decoupled as it is"
+_ROWS_OF_TWO_SIDES = (
+    "its candidates can be more than its anchors, so that one list of ids cannot name both"
+)
+
+WHY: dict[str, dict[str, Collection[str]]] = {
+    "decoupled": {
+        _SOFT: (
+            "cwcl",
+            "soft_clip",
+            "m3co",
+            "masked_supcon",
+            "soft_supcon",
+            "swalip",
+            "swalip_prototypes",
+            "distant_peer",
+        ),
+        _NEGATIVES: ("dcl", "dclw", "sogclr", "sogclr_bimodal", "beclr", "simple_contrastive"),
+        _CLASSES: (
+            "ar2_retriever",
+            "cross_view_distillation",
+            "ctp_tft",
+            "discrimination",
+            "distribution_regulariser",
+            "dkd",
+            "fopro",
+            "kd",
+            "mlcd",
+            "multi_label",
+        ),
+    },
+    "ids": {_ROWS_OF_TWO_SIDES: ("contriever_in_batch",)},
+}
+"""Reasons of their own, by setting."""
+
+
+def reason(objective: str, setting: str) -> str:
+    """Why an objective does not take one of `ORTHOGONAL`, as the end of a sentence."""
+    for why, names in WHY.get(setting, {}).items():
+        if objective in names:
+            return why
+    return ORTHOGONAL[setting]
+
+
+def refuse(objective: str, given: Iterable[str], taken: Collection[str]) -> None:
+    """Refuses a setting that does not combine with an objective, and says why.
+
+    Args:
+        objective: its name.
+        given: names of the settings it was given.
+        taken: those it takes.
+
+    Raises:
+        SettingError: one of `ORTHOGONAL` that it does not take.
+    """
+    for setting in given:
+        if setting in ORTHOGONAL and setting not in taken:
+            raise SettingError(f"{objective} takes no {setting}=: {reason(objective, setting)}.")

@@ -28,6 +28,8 @@ LABELS = torch.tensor([0, 0, 1, 1, 2, 0])
 IDS = torch.tensor([0, 1, 0, 2, 3, 3])
 SIMILARITY = torch.randn(N, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
 
+CAPTIONS = torch.zeros(N, 3, 5, dtype=torch.float64), torch.ones(N, 3, dtype=torch.long)
+
 pytestmark = pytest.mark.filterwarnings("ignore:Some anchors have no positive")
 
 
@@ -142,6 +144,11 @@ CASES = {
     ),
     "clip": (
         lambda x, y, t, ids, **more: F.clip(x, y, t, ids=ids, **more),
+        lambda x, y, ids, t, d: mean(both_ways(x, y, ids), t, d),
+        N,
+    ),
+    "coca": (
+        lambda x, y, t, ids, **more: F.coca(x, y, *CAPTIONS, t, caption_weight=0.0, ids=ids),
         lambda x, y, ids, t, d: mean(both_ways(x, y, ids), t, d),
         N,
     ),

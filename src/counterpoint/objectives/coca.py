@@ -38,6 +38,7 @@ def coca_parts(
     pad: int = 0,
     variant: Variant = "released",
     normalize: bool = True,
+    ids: Tensor | None = None,
     across_ranks: bool = False,
 ) -> Parts:
     """The two losses of `coca`; arguments and errors as there.
@@ -48,7 +49,9 @@ def coca_parts(
         raise SettingError(f"variant must be 'released' or 'paper', got {variant!r}.")
     same_rows(image=image, text=text, logits=logits, labels=labels)
     paper = variant == "paper"
-    contrast = clip(image, text, temperature, normalize=normalize, across_ranks=across_ranks)
+    contrast = clip(
+        image, text, temperature, normalize=normalize, ids=ids, across_ranks=across_ranks
+    )
     caption = captioning(
         logits,
         labels,
@@ -81,6 +84,7 @@ def coca(
     pad: int = 0,
     variant: Variant = "released",
     normalize: bool = True,
+    ids: Tensor | None = None,
     across_ranks: bool = False,
 ) -> Tensor:
     """``l_con clip(image, text) + l_cap captioning(logits, labels)``.
@@ -92,7 +96,7 @@ def coca(
     Args:
         image: embeddings ``(N, D)``.
         text: embeddings of the captions ``(N, D)``, row i of image i. Equal captions are false
-            negatives of each other.
+            negatives of each other, unless ``ids`` name them.
         logits: of the captions ``(N, T, V)``, or hidden states ``(N, T, H)`` with ``head``, the
             text embedding's own position taken off.
         labels: tokens of the captions, int64 ``(N, T)``.
@@ -105,6 +109,7 @@ def coca(
         variant: ``"released"`` as in open_clip; ``"paper"`` sums both directions of the contrast
             and the tokens of a caption.
         normalize: divide every embedding by its length.
+        ids: int64 ``(N,)``; pairs of equal id are never each other's negatives.
         across_ranks: the loss of the batch of all ranks.
 
     Returns:
@@ -129,6 +134,7 @@ def coca(
         pad=pad,
         variant=variant,
         normalize=normalize,
+        ids=ids,
         across_ranks=across_ranks,
     )
     return part.contrastive + part.caption
@@ -168,5 +174,6 @@ class CoCa(Loss, function=coca):
         labels: Tensor,
         *,
         head: Tensor | None = None,
+        ids: Tensor | None = None,
     ) -> Tensor:
-        return self.call(image, text, logits, labels, head=head)
+        return self.call(image, text, logits, labels, head=head, ids=ids)

@@ -15,8 +15,8 @@ ORTHOGONAL: dict[str, str] = {
         "description of the pairs"
     ),
     "ids": (
-        "it compares no rows of one batch of which two could show the same thing, or its labels "
-        "say so already"
+        "its definition has no place for duplicates. Keep one of them in a batch, or take `clip`, "
+        "`info_nce`, `supcon` or `contrast`"
     ),
     "negatives": (
         "its candidates are given by its definition. `info_nce`, `hard_contrastive` and `amcl` "
@@ -29,6 +29,7 @@ ORTHOGONAL: dict[str, str] = {
 _SOFT = "every candidate is its positive to a degree, so that leaving positives out leaves none"
 _CLASSES = "it is a softmax over classes or scores, and without the right one it would say nothing"
 _NEGATIVES = "its denominator holds negatives only: it is decoupled as it is"
+_ALIKE = "its targets are how alike rows are, and duplicates are each other's positives already"
 _ROWS_OF_TWO_SIDES = (
     "its candidates can be more than its anchors, so that one list of ids cannot name both"
 )
@@ -59,7 +60,10 @@ WHY: dict[str, dict[str, Collection[str]]] = {
             "multi_label",
         ),
     },
-    "ids": {_ROWS_OF_TWO_SIDES: ("contriever_in_batch",)},
+    "ids": {
+        _ROWS_OF_TWO_SIDES: ("contriever_in_batch",),
+        _ALIKE: ("conr", "masked_supcon", "soft_clip", "soft_supcon", "supremix"),
+    },
 }
 """Reasons of their own, by setting."""
 

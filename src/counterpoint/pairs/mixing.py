@@ -11,8 +11,9 @@ from torch.distributions import Beta
 from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
+from counterpoint.engine.nearest import nearest_candidates
 from counterpoint.engine.rows import row_blocks
-from counterpoint.engine.terms import IndexFunction, index_block
+from counterpoint.engine.terms import IndexFunction
 from counterpoint.errors import DataError, SettingError
 
 
@@ -91,21 +92,14 @@ def hardest_rows(
             f"The hardest {count} of {len(rows)} rows were asked for; the number must lie in "
             f"1..{len(rows)}."
         )
-    found = []
-    for part in row_blocks(len(anchors), len(rows)):
-        similarity = anchors[part] @ rows.T
-        if valid is not None:
-            i, j = index_block(part.start, 0, similarity)
-            similarity = similarity.masked_fill(~valid(i, j), -torch.inf)
-        best = similarity.topk(count, dim=1)
-        short = (best.values[:, -1] == -torch.inf).nonzero().flatten()
-        if len(short):
-            raise DataError(
-                f"Anchor {part.start + int(short[0])} has fewer than {count} rows to mix; take a "
-                "smaller number or a longer queue."
-            )
-        found.append(best.indices)
-    return torch.cat(found)
+    found, there = nearest_candidates(anchors, rows, count, valid)
+    short = (~there[:, -1]).nonzero().flatten()
+    if len(short):
+        raise DataError(
+            f"Anchor {int(short[0])} has fewer than {count} rows to mix; take a smaller number or "
+            "a longer queue."
+        )
+    return found
 
 
 @dataclass(frozen=True)

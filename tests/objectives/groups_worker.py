@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from examples import examples
 
+from counterpoint.encoders.pair_temperature import PairTemperature
 from counterpoint.engine.ranks import aggregation, peers
 from counterpoint.errors import SettingError
 from counterpoint.objectives import find
@@ -27,6 +28,17 @@ def calls():
 def of_group(x, group):
     """Other numbers for every group."""
     return x.detach() + 0.3 * group * torch.arange(x.shape[1]).to(x).sin()
+
+
+def adaptive(z1, z2, hardest, across_ranks):
+    """AMCL of two heads, with its temperatures learnt: loss, gradients of rows and of phi."""
+    torch.manual_seed(0)
+    phi = PairTemperature(5, hidden=4).double()
+    heads = [torch.stack([z, z.flip(1)], 1) for z in (z1, z2)]
+    loss = F.amcl(
+        *heads, pair_temperature=phi, beta=0.3, hardest=hardest, across_ranks=across_ranks
+    )
+    return loss.detach(), torch.autograd.grad(loss, [z1, z2, *phi.parameters()])
 
 
 def pairs():
@@ -53,6 +65,10 @@ def main(rank, world, size, init, out):
     leaves = [z[own].requires_grad_() for z in pairs()]
     loss = F.grouped_clip(*leaves, 0.3, groups=world // size, across_ranks=True)
     results["grouped_clip"] = loss.detach(), torch.autograd.grad(loss, leaves)
+    leaves = [z[own].requires_grad_() for z in pairs()]
+    for hardest in (None, 2):
+        with aggregation(size):
+            results["adaptive", hardest] = adaptive(*leaves, hardest, True)
     torch.save((results, refusals()), out)
     dist.destroy_process_group()
 

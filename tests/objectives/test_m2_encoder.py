@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from groups_worker import ROWS, calls, of_group, pairs
+from groups_worker import ROWS, adaptive, calls, of_group, pairs
 from torch import nn
 
 from counterpoint.engine.ranks import aggregation, peers
@@ -147,6 +147,21 @@ def test_groups_of_processes_equal_one_process(world, size, tmp_path):
                 torch.testing.assert_close(
                     mine / world, whole[place], rtol=1e-8, atol=1e-9, msg=str(example)
                 )
+    for hardest in (None, 2):
+        wanted = []
+        for start in range(0, groups * ROWS, ROWS):
+            leaves = [z[start : start + ROWS].detach().requires_grad_() for z in draw()]
+            wanted.append(adaptive(*leaves, hardest, False))
+        parts = [results["adaptive", hardest] for results, _ in found]
+        for rank, (value, own) in enumerate(parts):
+            mean = sum(loss for loss, _ in wanted) / groups
+            torch.testing.assert_close(value, mean)
+            place = slice(rank % size * share, (rank % size + 1) * share)
+            for mine, whole in zip(own[:2], wanted[rank // size][1], strict=False):
+                torch.testing.assert_close(mine / world, whole[place] / groups)
+        for at in range(2, len(parts[0][1])):
+            averaged = sum(own[at] for _, own in parts) / world
+            torch.testing.assert_close(averaged, sum(own[at] for _, own in wanted) / groups)
     x, y = draw()
     rows = size * share * groups
     loss = F.grouped_clip(x[:rows], y[:rows], 0.3, groups=groups)

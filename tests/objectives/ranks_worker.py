@@ -1,11 +1,13 @@
-"""One of several processes: losses and gradients of its share of every example.
+"""Several processes: losses and gradients of their shares of every example.
 
-python ranks_worker.py RANK SHARES INIT_FILE OUT_FILE
+python ranks_worker.py SHARES FOLDER
 """
 
+import multiprocessing
 import sys
 import traceback
 import warnings
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -40,14 +42,31 @@ def results(rank, shares):
     return found
 
 
-def main(rank, shares, init, out):
+def work(rank, shares, folder):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    method = f"file://{init}"
-    dist.init_process_group("gloo", init_method=method, rank=rank, world_size=len(shares))
-    torch.save(results(rank, shares), out)
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/init",
+        rank=rank,
+        world_size=len(shares),
+        timeout=timedelta(minutes=2),
+    )
+    torch.save(results(rank, shares), f"{folder}/rank{rank}.pt")
     dist.destroy_process_group()
 
 
+def main(shares, folder):
+    """Forks, for importing torch takes longer than the work."""
+    context = multiprocessing.get_context("fork")
+    places = range(len(shares))
+    processes = [context.Process(target=work, args=(rank, shares, folder)) for rank in places]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    sys.exit(max(abs(process.exitcode) for process in processes))
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), [int(x) for x in sys.argv[2].split(",")], *sys.argv[3:])
+    main([int(x) for x in sys.argv[1].split(",")], sys.argv[2])

@@ -19,25 +19,10 @@ WORKER = Path(__file__).parent / "ranks_worker.py"
 
 
 def run(shares, folder):
-    init = folder / "init"
-    outs = [folder / f"rank{rank}.pt" for rank in range(len(shares))]
-    command = [sys.executable, WORKER]
-    processes = [
-        subprocess.Popen(
-            [*command, str(rank), ",".join(map(str, shares)), init, out],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank, out in enumerate(outs)
-    ]
-    try:
-        for process in processes:
-            _, problems = process.communicate(timeout=240)
-            assert process.returncode == 0, problems
-    finally:
-        for process in processes:
-            process.kill()
-    return [torch.load(out) for out in outs]
+    command = [sys.executable, WORKER, ",".join(map(str, shares)), folder]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(len(shares))]
 
 
 def whole_gradient(parts, whole):
@@ -61,7 +46,7 @@ def compare(whole, found):
 
 
 @pytest.mark.ranks
-@pytest.mark.parametrize("shares", [[11], [4, 7], [4, 2, 6, 2]], ids=["1", "2", "4"])
+@pytest.mark.parametrize("shares", [[4, 7], [4, 2, 6, 2]], ids=["2", "4"])
 def test_every_objective_behaves_across_ranks_as_declared(shares, tmp_path):
     warnings.simplefilter("ignore")
     results = run(shares, tmp_path)
@@ -78,4 +63,6 @@ def test_every_objective_behaves_across_ranks_as_declared(shares, tmp_path):
             except AssertionError as error:
                 wrong.append(f"{whole}: {error}")
     assert not wrong, "\n\n".join(wrong)
-    assert len(results[0]) >= len(list(registered()))
+    assert {name.rsplit("-", 1)[0] for name in results[0]} >= {
+        one.name for one in registered() if one.ranks == "global" or len(shares) == 2
+    }

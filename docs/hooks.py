@@ -122,8 +122,34 @@ def _system(found: dict[str, Any]) -> str:
     others = [part for part in found["parts"] if part["kind"] != "method"]
     if others:
         lines += ["## What it is made of", ""]
-        lines += [f"- [`{p['name']}`][{p['module']}.{p['name']}]: {p['summary']}" for p in others]
+        lines += [
+            f"- [`{p['name']}`]{_where(p)}: {p['summary'].replace('::', '.')}" for p in others
+        ]
+    if "forms" in found:
+        lines += ["", *_forms(found["forms"])]
     return "\n".join(lines)
+
+
+def _where(part: dict[str, Any]) -> str:
+    """What the name of a part links to: the page of an objective, else the reference."""
+    if "record" in part:
+        return f"(../objectives/{part['name']}.md)"
+    return f"[{part['module']}.{part['name']}]"
+
+
+def _forms(forms: list[dict[str, str]]) -> Iterator[str]:
+    """Losses and symbolic forms, each derived from the other."""
+    yield "## Symbolic forms\n"
+    yield (
+        "The form is derived from the loss, and the loss in the last column from P, P_C and P_A "
+        "again. `counterpoint show dpa-logic --derive 'w / l'` does it for any other.\n"
+    )
+    columns = ["loss", "core P", "constraint P_C", "additive P_A", "derived loss"]
+    yield f"| name | {' | '.join(columns)} |"
+    yield f"|---|{'---|' * len(columns)}"
+    for form in forms:
+        name = f"{form['name']} ({form['also']})" if form["also"] else form["name"]
+        yield f"| {name} | {' | '.join(f'`{form[column]}`' for column in columns)} |"
 
 
 def _documented(module: str) -> Iterator[str]:

@@ -31,8 +31,8 @@ ALONE = {
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Puts the pages into the navigation, grouped as in the overview."""
     groups = [
-        {data.have: [{name: _path(name)} for name in _names(kind)]}
-        for kind, data in kinds_of_data().items()
+        {kind.capitalize(): [{name: _path(name)} for name in _names(kind)]}
+        for kind in kinds_of_data()
     ]
     for item in config.nav or []:
         if item.get("Objectives") == "objectives.md":
@@ -67,7 +67,8 @@ def _overview() -> Iterator[str]:
     for kind, data in kinds_of_data().items():
         others = ", ".join(_link(name, _path(name)) for name in _names(kind) if name != data.start)
         start = _link(data.start, _path(data.start))
-        yield f"| [{data.have}](#{_anchor(data.have)}) | {start} | {_advice(data.start)} | {others} |"
+        have = f"[{data.have}](#{_anchor(data.have)})"
+        yield f"| {have} | {start} | {_advice(data.start)} | {others} |"
     for kind, data in kinds_of_data().items():
         yield f"\n### {data.have} {{ #{_anchor(data.have)} }}\n"
         yield "| objective | takes | in one line |"
@@ -96,8 +97,7 @@ def _page(name: str) -> Iterator[str]:
     yield f"# {name}\n"
     yield f"*{_linked(known['advice'])}*\n"
     yield f"{convert(known['formula'], display='block')}\n"
-    yield f"{_flowing(part['summary'])}\n"
-    yield f"{_flowing(part['about'])}\n"
+    yield _flowing(f"{part['summary']}\n\n{part['about']}\n")
     yield f"**When:** {_linked(known['when'])}\n"
     yield f"**Unless:** {_linked(known['unless'])}\n"
     yield "## Example\n"
@@ -187,4 +187,4 @@ def _link(name: str, path: str | None = None) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split())

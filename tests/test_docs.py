@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from counterpoint.apps.card import describe
+from counterpoint.objectives.records import records, relations_of
+from counterpoint.objectives.registry import find
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
@@ -104,3 +108,18 @@ def test_site_builds_without_warnings(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "systems" / "index.html").is_file()
+    overview = (tmp_path / "site" / "objectives" / "index.html").read_text(encoding="utf-8")
+    for name in records():
+        page = (tmp_path / "site" / "objectives" / name / "index.html").read_text(encoding="utf-8")
+        assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in page
+        assert all(f'id="{part}"' in page for part in ("example", "inputs-and-settings"))
+        assert ('id="relations"' in page) == any(relations_of(name))
+        assert f'href="{name}/"' in overview
+    assert "cdn" not in page
+
+
+@pytest.mark.parametrize("name", records())
+def test_docstring_of_an_objective_is_complete(name: str) -> None:
+    part = describe(find(name).function)
+    assert [a["name"] for a in part["arguments"] if not a["about"]] == []
+    assert {"Returns", "Raises", "Source"} <= set(part["sections"])

@@ -200,7 +200,7 @@ def cross_view_distillation(
 
     Args:
         outputs1: cosine logits of view 1 ``(N, K)``.
-        outputs2: of view 2.
+        outputs2: of view 2 ``(N, K)``.
         teacher_temperature: T, see `teacher_temperature`.
         temperature: of the student.
 

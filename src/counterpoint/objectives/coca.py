@@ -103,7 +103,7 @@ def coca(
         temperature: of `clip`; usually learnable.
         head: output embedding ``(V, H)``, see `captioning`.
         contrastive_weight: l_con.
-        caption_weight: l_cap;.
+        caption_weight: l_cap.
         shifted: whether logits and labels are already aligned, see `captioning`.
         pad: token of the padding, which does not count.
         variant: ``"released"`` as in open_clip; ``"paper"`` sums both directions of the contrast

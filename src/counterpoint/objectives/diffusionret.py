@@ -93,7 +93,7 @@ def _similar(t: Tensor, v: Tensor, text_weight: Tensor, video_weight: Tensor) ->
 def discrimination(
     similarity: Tensor, temperature: Temperature = 0.01, *, reduction: Reduction = "mean"
 ) -> Tensor:
-    """`clip` of a given matrix: mean of the cross entropies of its rows and of its columns.
+    """`clip` of a given matrix: ``(CE(S / t) + CE(S' / t)) / 2``, of its rows and of its columns.
 
     Args:
         similarity: float ``(N, N)``; candidate i belongs to query i.

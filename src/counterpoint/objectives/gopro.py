@@ -83,10 +83,10 @@ def gopro(
         logits: already scaled ``(B, K)``.
         labels: int64 ``(B,)``.
         texts: class features from the image ``(B, K, D)``, normalised here.
-        texts1: from its first view.
-        texts2: from its second view.
+        texts1: from its first view ``(B, K, D)``.
+        texts2: from its second view ``(B, K, D)``.
         z: projected features of the images ``(B, E)``; labels play no part there.
-        z1: of the first views.
+        z1: of the first views ``(B, E)``.
         temperature: of L_con.
         consistency_weight: w_sem.
         contrast_weight: w_con; with 0 a batch of one is allowed.

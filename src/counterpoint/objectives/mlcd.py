@@ -86,7 +86,16 @@ def multi_label(
     """``log(1 + sum_n exp(s_n) sum_p exp(-s_p))``, the base loss (MLC) that `mlcd` replaces.
 
     It sees differences of scores only: a constant added to all scores of a sample changes nothing.
-    Arguments as `mlcd`.
+
+    Args:
+        z: embeddings, float ``(N, D)``.
+        prototypes: trainable class vectors w, float ``(C, D)``.
+        labels: positive classes of every sample, int64 ``(N, l)``; -1 fills up shorter lists.
+        temperature: positive; one number, a learnable scalar, or one value a sample ``(N,)``.
+        classes: sampled classes, int64 ``(S,)``, the only negatives; None for all.
+        negative: ``negative(i, j)``, bool, which classes may be negatives of sample i.
+        normalize: divide every row by its length.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` over samples.
 
     Returns:
         ``()``, or ``(N,)`` without reduction. A sample without positives or negatives gives 0.

@@ -102,7 +102,12 @@ def meta_node_contrast(
 def n_contrast(z: Tensor, influence: Tensor, temperature: Temperature = 2.0) -> Tensor:
     """``-mean_i log(sum_j G_ij e^(s_ij / t) + 1e-10) + mean_i log(sum_j e^(s_ij / t) + 1e-10)``.
 
-    What `meta_node_contrast` approximates: every node repels every other. Arguments as there.
+    What `meta_node_contrast` approximates: every node repels every other.
+
+    Args:
+        z: embeddings of all nodes, float ``(N, D)``.
+        influence: G, constant, not negative, sparse or dense ``(N, N)``.
+        temperature: positive; a number or a learnable scalar.
 
     Returns:
         ``()``.

@@ -66,10 +66,10 @@ def dpo(
     reference as winner `counterpoint.objectives.d2o`.
 
     Args:
-        policy_w: ``(B,)``, and so the next three.
-        policy_l: of the losers.
-        reference_w: reference model, winners.
-        reference_l: reference model, losers.
+        policy_w: log-probabilities of the winners ``(B,)``.
+        policy_l: of the losers ``(B,)``.
+        reference_w: reference model, winners ``(B,)``.
+        reference_l: reference model, losers ``(B,)``.
         beta: strength of the tie to the reference, above 0.
         label_smoothing: share of preferences taken to be wrong, in [0, 0.5].
         offset: number or ``(B,)``, how much ``beta rho`` should exceed 0.
@@ -110,7 +110,13 @@ def ipo(
 ) -> Tensor:
     """IPO: ``(rho - 1/(2 beta))^2`` with the ``rho`` of `dpo`; it does not push past its target.
 
-    Arguments as `dpo`.
+    Args:
+        policy_w: log-probabilities of the winners ``(B,)``.
+        policy_l: of the losers ``(B,)``.
+        reference_w: under the reference model, winners ``(B,)``.
+        reference_l: under the reference model, losers ``(B,)``.
+        beta: above 0; rho is drawn to ``1 / (2 beta)``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` over pairs.
 
     Returns:
         ``()``, or one value a row without reduction. An empty batch gives 0.
@@ -150,10 +156,10 @@ def dpop(
     """DPOP: `dpo` that keeps the winner likely, ``beta (rho - weight max(0, log ref(w)/pi(w)))``.
 
     Args:
-        policy_w: ``(B,)``, and so the next three, as for `dpo`.
-        policy_l: of the losers.
-        reference_w: reference model, winners.
-        reference_l: reference model, losers.
+        policy_w: log-probabilities of the winners ``(B,)``, as for `dpo`.
+        policy_l: of the losers ``(B,)``.
+        reference_w: reference model, winners ``(B,)``.
+        reference_l: reference model, losers ``(B,)``.
         beta: above 0.
         weight: of the penalty, at least 0; 0 is `dpo`.
         clipped: False drops the ``max(0, .)``, which with weight 1 is the form that

@@ -140,9 +140,9 @@ def sepclr(
 
     Args:
         common1: common codes of view 1 ``(N, Dc)``, N at least 2.
-        common2: of view 2.
+        common2: of view 2 ``(N, Dc)``.
         salient1: salient codes of view 1 ``(N, Ds)``.
-        salient2: of view 2.
+        salient2: of view 2 ``(N, Ds)``.
         labels: 0 background, 1 target, int64 ``(N,)``. Without targets ``L_s`` is 0, without
             background ``L_0``.
         salient_weight: b_s; 1000 on natural, 1 on medical images.

@@ -136,7 +136,7 @@ class GenView(SimCLR):
         return {"z1": torch.where(swapped, partner, z), "z2": torch.where(swapped, z, partner)}
 
     def contrast(self, codes: Codes, batch: Batch) -> dict[str, Tensor]:
-        weight = self._weights(batch)
+        weight = self.weights(batch)
         loss = partial(
             F.info_nce,
             temperature=self.temperature,
@@ -147,8 +147,8 @@ class GenView(SimCLR):
         return {"loss": (weight * losses).mean() / 2, "largest_weight": weight.max()}
 
     @torch.no_grad()
-    def _weights(self, batch: Batch) -> Tensor:
-        """``(B,)``, of mean 1."""
+    def weights(self, batch: Batch) -> Tensor:
+        """How much each pair of a batch is believed, ``(B,)``, of mean 1."""
         if self.gamma == 0:
             return torch.ones(len(batch), device=batch.index.device)
         one, two = (self._features(view) for view in batch.views)

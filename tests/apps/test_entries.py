@@ -41,6 +41,23 @@ def test_without_labels_there_is_no_ceiling(digits: Any) -> None:
     assert "supcon" not in [entry.label for entry in entries(["all"], plain)]
 
 
+def test_all_is_the_floors_and_every_method_of_the_kind_of_data(digits: Any) -> None:
+    labels = [entry.label for entry in entries(["all-image"], digits)]
+    assert labels[:2] == ["untrained", "pixels"]
+    assert {"simclr", "mochi", "supcon"} <= set(labels)
+    assert "simcse" not in labels
+    assert labels == [entry.label for entry in entries(["all"], digits)]
+    with pytest.raises(SettingError, match=r"all-text.*holds images"):
+        entries(["all-text"], digits)
+
+
+def test_settings_of_one_line_stand_behind_its_name(digits: Any) -> None:
+    low, high = entries(["simclr+dcl:temperature=0.07", "simclr:temperature=1:steps=5"], digits)
+    assert low.arguments == {"objective": "dcl", "temperature": 0.07}
+    assert settings_of(high, {"steps": 3}) == {"temperature": 1, "steps": 5}
+    assert high.folder == "simclr_temperature=1_steps=5"
+
+
 def test_objective_after_the_plus_is_an_argument(digits: Any) -> None:
     (entry,) = entries(["simclr+dcl"], digits)
     assert (entry.method, entry.arguments) == ("simclr", {"objective": "dcl"})
@@ -53,6 +70,9 @@ def test_objective_after_the_plus_is_an_argument(digits: Any) -> None:
         (["simclr", "simclr"], "twice"),
         (["simcse"], "takes text"),
         (["moco+dcl"], "objective"),
+        (["moco:temprature=1"], "Did you mean temperature"),
+        (["moco:temperature=0"], "greater than 0"),
+        (["moco:temperature"], "METHOD:NAME=VALUE"),
         (["words"], "Unknown method"),
     ],
 )

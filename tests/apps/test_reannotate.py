@@ -79,7 +79,7 @@ def test_texts_are_embedded_once_and_kept(tmp_path: Path, monkeypatch: Any) -> N
     assert found["suggested_label"][8] == "animal"
     assert "neighbours are “animal”" in found["reason"][8]
     calls: list[Any] = []
-    monkeypatch.setattr("counterpoint.apps.representations._text_encoder", calls.append)
+    monkeypatch.setattr("counterpoint.apps.representations.text_encoder", calls.append)
     again = reannotate(texts, labels, judge=judge)
     assert not calls
     assert (again["credibility"] == found["credibility"]).all()

@@ -97,18 +97,18 @@ def _export(
         return
     for what, found in written.items():
         terminal.out.print(
-            f"{found['file']}: {found['rows']} rows ({what})", markup=False, soft_wrap=True
+            f"{found['file']} ({what}, rows: {found['rows']})", markup=False, soft_wrap=True
         )
         if found["disputed"]:
             terminal.err.print(
-                f"{found['disputed']} rows keep their label because reviewers disagree; "
+                f"Rows that keep their label because reviewers disagree: {found['disputed']}; "
                 "--reviewer NAME takes one person's decisions.",
                 soft_wrap=True,
             )
         if found["quoted"]:
             terminal.err.print(
-                f"{found['quoted']} cells begin like a formula and are led by an apostrophe, so "
-                "that no spreadsheet runs them; .parquet keeps them to the letter.",
+                f"Cells that begin like a formula and are led by an apostrophe, so that no "
+                f"spreadsheet runs them: {found['quoted']}; .parquet keeps them to the letter.",
                 soft_wrap=True,
             )
 

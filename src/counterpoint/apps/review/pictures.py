@@ -41,7 +41,7 @@ class Pictures:
             file = Path(self._root) / whole_text(self._store, row)
             if not file.is_file():
                 raise DataError(f"There is no file {file}.")
-            return encoded(read_whole_picture(file, LARGEST).numpy(), LARGEST)
+            return encoded(read_whole_picture(file, 2 * LARGEST).numpy(), LARGEST)
         kept = self._kept[row] if 0 <= row < len(self._kept) else None
         if kept is None:
             raise DataError(f"Row {row} has no picture.")

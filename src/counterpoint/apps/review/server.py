@@ -26,6 +26,10 @@ ASSETS = {
     "/page.js": ("page.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+_LARGEST = 2**53
+_IDLE = 86_400
+"""Seconds: no connection is closed under a decision that is just being sent."""
+
 _TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 
@@ -63,6 +67,7 @@ class ReviewServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                timeout_keep_alive=_IDLE,
                 timeout_graceful_shutdown=1,
             )
         )
@@ -109,8 +114,8 @@ class Answers:
             self._reviewer,
             _filter(asked),
             status=asked.get("status", "open"),  # type: ignore[arg-type]
-            after=int(_number(asked, "after", -1)),
-            limit=int(_number(asked, "limit", 50)),
+            after=_whole(asked, "after", -1, least=-1),
+            limit=_whole(asked, "limit", 50, least=1),
         )
 
     def progress(self, asked: dict[str, str]) -> dict[str, int]:
@@ -235,12 +240,15 @@ def _routed(answers: Answers) -> Any:
         if isinstance(error, StaleError):
             standing = error.standing and vars(error.standing)
             return responses.JSONResponse({"error": str(error), "decision": standing}, 409)
+        if isinstance(error, OverflowError):
+            return responses.JSONResponse({"error": "A row number is too large."}, 400)
         code = 400 if isinstance(error, CounterpointError) else 503
         return responses.JSONResponse({"error": str(error)}, code)
 
-    return applications.Starlette(
-        routes=routes, exception_handlers={CounterpointError: failed, sqlite3.Error: failed}
-    )
+    expected = (CounterpointError, sqlite3.Error, OverflowError)
+
+    handlers = dict.fromkeys(expected, failed)
+    return applications.Starlette(routes=routes, exception_handlers=handlers)
 
 
 def _filter(asked: dict[str, str]) -> queries.Filter:
@@ -254,6 +262,13 @@ def _number(asked: dict[str, str], name: str, default: float) -> float:
         return float(asked.get(name, default))
     except ValueError:
         raise SettingError(f"{name} must be a number; got {asked[name]!r}.") from None
+
+
+def _whole(asked: dict[str, str], name: str, default: int, least: int) -> int:
+    value = _number(asked, name, default)
+    if not least <= value <= _LARGEST or value % 1:
+        raise SettingError(f"{name} must be a whole number of at least {least}; got {value}.")
+    return int(value)
 
 
 def _asset(name: str) -> str:

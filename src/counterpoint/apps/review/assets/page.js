@@ -3,13 +3,14 @@
   const PAGE = 50;
   const SMALL = 128;
   const SHOWN_LABELS = 50;
+  const KEPT = 100;
   const at = (id) => document.getElementById(id);
   const form = at("filters");
-  const state = { about: null, items: [], index: -1, row: null, counts: null, busy: false, matches: [], match: 0 };
+  const state = { about: null, items: [], index: -1, row: null, counts: null, waiting: 0, turn: Promise.resolve(), matches: [], match: 0 };
 
   /* Every text of the corpus goes through here: as text, control characters made visible. */
   function plain(text) {
-    return text.replace(/[\u0000-\u0008\u000b-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)))
+    return text.replace(/\r\n?/g, "\n").replace(/[\u0000-\u0008\u000b-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)))
       .replace(/\u007f/g, "\u2421");
   }
 
@@ -50,18 +51,25 @@
     throw Object.assign(new Error(said.error), { status: answer.status });
   }
 
-  /* Runs one thing at a time; keys pressed meanwhile would decide on rows nobody has seen. */
-  async function alone(work) {
-    if (state.busy) return;
-    state.busy = true;
-    try {
-      await work();
-      complain("");
-    } catch (error) {
-      complain(error.message);
-    } finally {
-      state.busy = false;
-    }
+  /* Runs one thing after the other. */
+  function inTurn(work) {
+    state.waiting += 1;
+    state.turn = state.turn.then(async () => {
+      at("main").setAttribute("aria-busy", "true");
+      try {
+        await work();
+        complain("");
+      } catch (error) {
+        complain(error.message);
+      }
+      state.waiting -= 1;
+      at("main").setAttribute("aria-busy", String(state.waiting > 0));
+    });
+  }
+
+  /* A key pressed while something is under way would decide on a row that nobody has seen. */
+  function ifIdle(work) {
+    if (state.waiting === 0) inTurn(work);
   }
 
   function filters() {
@@ -124,7 +132,7 @@
         element("bdi", { class: "words", text: item.title || "(empty)" }),
         element("bdi", { class: "change", text: change }));
       if (index === state.index) button.setAttribute("aria-current", "true");
-      button.addEventListener("click", () => alone(() => show(index)));
+      button.addEventListener("click", () => inTurn(() => show(index)));
       return element("li", item.action ? { class: "done" } : {}, button);
     });
     at("queue").replaceChildren(...entries);
@@ -178,9 +186,9 @@
     drawContent(row);
     const same = row.label === row.suggested;
     at("given").textContent = plain(row.label);
-    at("credibility").textContent = `right with ${percent(row.credibility)}`;
+    at("credibility").textContent = `${percent(row.credibility)} likely to be right`;
     at("suggested").textContent = same ? "none" : plain(row.suggested);
-    at("confidence").textContent = same ? "" : `right with ${percent(row.confidence)}`;
+    at("confidence").textContent = same ? "" : `${percent(row.confidence)} likely to be right`;
     at("item").querySelector("[data-action=accept]").disabled = same;
     at("reason").textContent = plain(row.reason);
     standing(row.decision);
@@ -205,6 +213,7 @@
     const row = await ask(`api/rows/${state.items[index].row}`);
     state.index = index;
     state.row = row;
+    forget();
     drawRow(row);
     drawQueue();
     scrollTo({ top: 0 });
@@ -225,12 +234,28 @@
     else if (open) drawEmpty();
   }
 
+  /* The first rows that fit the filters; at the row shown, if it is still among them. */
   async function begin() {
+    const row = state.row?.row;
     state.index = -1;
     keepFilters();
     await Promise.all([load(), count()]);
-    if (state.items.length) await show(0);
+    const index = state.items.findIndex((item) => item.row === row);
+    if (state.items.length) await show(Math.max(index, 0));
     else drawEmpty();
+  }
+
+  function restart() {
+    state.row = null;
+    return begin();
+  }
+
+  /* Forgets what lies far behind, so that the list stays short however long one goes on. */
+  function forget() {
+    const behind = state.index - KEPT;
+    if (behind < KEPT) return;
+    state.items.splice(0, behind);
+    state.index -= behind;
   }
 
   async function decide(action, after) {
@@ -276,7 +301,7 @@
     const found = await ask("api/rerank", {});
     state.about = await ask("api/about");
     drawChoices();
-    await begin();
+    await restart();
     say(`Learnt from ${counted(found.anchors, "decision")}: ${counted(found.added, "new suggestion")}, ${found.changed} changed.`);
   }
 
@@ -324,7 +349,7 @@
     at("other").close();
     const { label, suggested } = state.row;
     const action = found.name === label ? "keep" : found.name === suggested ? "accept" : "other";
-    alone(() => decide(action, found.name));
+    ifIdle(() => decide(action, found.name));
   }
 
   function openOther() {
@@ -361,18 +386,18 @@
   }
 
   const actions = {
-    accept: () => state.row && state.row.label !== state.row.suggested && alone(() => decide("accept")),
-    keep: () => alone(() => decide("keep")),
+    accept: () => state.row && state.row.label !== state.row.suggested && ifIdle(() => decide("accept")),
+    keep: () => ifIdle(() => decide("keep")),
     other: openOther,
-    skip: () => alone(() => decide("skip")),
-    undo: () => alone(undo),
+    skip: () => ifIdle(() => decide("skip")),
+    undo: () => inTurn(undo),
   };
   const keys = {
     a: actions.accept, k: actions.keep, o: actions.other, s: actions.skip, u: actions.undo,
-    n: () => alone(next), ArrowRight: () => alone(next),
-    p: () => alone(() => show(state.index - 1)), ArrowLeft: () => alone(() => show(state.index - 1)),
+    n: () => inTurn(next), ArrowRight: () => inTurn(next),
+    p: () => inTurn(() => show(state.index - 1)), ArrowLeft: () => inTurn(() => show(state.index - 1)),
     f: () => form.elements.namedItem("scope").focus(),
-    r: () => alone(rerank),
+    r: () => inTurn(rerank),
     "?": () => at("help").showModal(),
   };
 
@@ -390,17 +415,17 @@
   }
   at("rerank").addEventListener("click", keys.r);
   at("help-button").addEventListener("click", keys["?"]);
-  at("more").addEventListener("click", () => alone(async () => {
+  at("more").addEventListener("click", () => inTurn(async () => {
     await load(state.items.at(-1)?.rank ?? -1);
     drawQueue();
   }));
-  at("whole").addEventListener("click", () => alone(async () => {
+  at("whole").addEventListener("click", () => inTurn(async () => {
     const { text } = await ask(`api/rows/${state.row.row}/text`);
     at("content").firstChild.textContent = plain(text);
     at("whole").hidden = true;
   }));
-  form.addEventListener("change", () => alone(begin));
-  form.addEventListener("reset", () => setTimeout(() => alone(begin)));
+  form.addEventListener("change", () => inTurn(restart));
+  form.addEventListener("reset", () => setTimeout(() => inTurn(restart)));
   form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("click", (event) => {
     const menu = document.querySelector(".menu[open]");
@@ -408,10 +433,10 @@
   });
   /* Another tab may have gone on meanwhile. */
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && state.about && !document.querySelector("dialog[open]")) alone(begin);
+    if (!document.hidden && state.about && !document.querySelector("dialog[open]")) inTurn(begin);
   });
 
-  alone(async () => {
+  inTurn(async () => {
     state.about = await ask("api/about");
     at("name").textContent = plain(state.about.name);
     at("reviewer").textContent = plain(state.about.reviewer);

@@ -72,6 +72,24 @@ def _histogram() -> dict[str, Any]:
     }
 
 
+def _course() -> list[dict[str, Any]]:
+    """Three points of a run whose positives draw together."""
+    kind = {"negative": [-0.4, -0.1, 0.0, 0.1, 0.4], "hardest": [0.2, 0.6, 0.9]}
+    return [
+        {
+            "step": step,
+            "alignment": 0.5 - step / 1000,
+            "uniformity": -2.0 - step / 100,
+            "temperature": 0.2,
+            "scores": {
+                name: {**kind, "positive": [v / 10 + step / 1000 for v in range(5)], "pull": 0.8}
+                for name in ("plain", "extrapolation", "interpolation", "both")
+            },
+        }
+        for step in (24, 49, 74)
+    ]
+
+
 def _row(method: str, knn: float, role: str = "method", **more: Any) -> dict[str, Any]:
     """A complete row whose numbers follow from its kNN accuracy."""
     return {
@@ -89,6 +107,7 @@ def _row(method: str, knn: float, role: str = "method", **more: Any) -> dict[str
         "peak_mb": 500 + 100 * knn,
         "samples_per_second": 1000 - 100 * knn,
         "history": {"step": list(range(600)), "loss": [5 - i / 200 for i in range(600)]},
+        "course": _course(),
         "curves": {"two_regimes": _curve(200), "scores_of_views": _histogram()},
         "warnings": [],
         **more,
@@ -143,6 +162,15 @@ def _space(**more: Any) -> dict[str, Any]:
             "effective_rank": 3.25,
         },
         "scores": {"of_views": _histogram(), "of_labels": _histogram()},
+        "hardness": {
+            "temperature": 0.2,
+            "fractions": [0.01, 0.1, 1.0],
+            "kinds": {
+                name: {"pull": 0.9, "push": [0.3, 0.6, 1.0]}
+                for name in ("plain", "extrapolation", "interpolation", "both")
+            },
+        },
+        "course": _course(),
         "spectrum": [0.5, 0.3, 0.2, 0.0],
         "map": {
             "method": "PCA",

@@ -16,7 +16,17 @@ go = pytest.importorskip("plotly.graph_objects")
 from counterpoint.report import compare_page  # noqa: E402
 
 Make = Callable[..., dict[str, Any]]
-OPTIONAL = ("geometry", "history", "curves", "probes", "loss", "seconds", "warnings", "role")
+OPTIONAL = (
+    "geometry",
+    "history",
+    "course",
+    "curves",
+    "probes",
+    "loss",
+    "seconds",
+    "warnings",
+    "role",
+)
 
 
 class Reader(HTMLParser):
@@ -65,6 +75,7 @@ def test_holds_every_part_once(make_results: Make, tmp_path: Path) -> None:
         "leaderboard",
         "probes",
         "geometry",
+        "trajectories",
         "scores",
         "training",
         "regimes",
@@ -106,14 +117,17 @@ def test_figures_carry_the_numbers(make_results: Make, tmp_path: Path) -> None:
     knn = next(t for t in reader.figures[0]["data"] if t["name"] == "kNN")
     assert sorted(knn["x"]) == pytest.approx([30, 40, 60, 70, 71, 90])
     assert min(knn["error_x"]["array"]) == pytest.approx(100 * (0.9 * 0.1 / 400) ** 0.5)
-    training = reader.figures[8]["data"]
+    training = reader.figures[9]["data"]
     assert [len(trace["x"]) for trace in training] == [200] * 4
     assert training[0]["x"][0] == pytest.approx(1.0)
+    path = reader.figures[2]["data"][0]
+    assert path["customdata"] == [24, 49, 74]
+    assert path["y"] == [-2 - step / 100 for step in (24, 49, 74)]
 
 
 def test_score_histograms_are_shares_of_their_kind(make_results: Make, tmp_path: Path) -> None:
     reader = rendered(make_results(), tmp_path)
-    positive, negative = reader.figures[2]["data"]
+    positive, negative = reader.figures[3]["data"]
     assert positive["y"] == [0, 0, 10, 90, 90]
     assert negative["y"] == [0, 30, 70, 0, 0]
     assert "mean positive 0.70, negative 0.10, overlap 10.0\u202f%" in reader.text

@@ -36,6 +36,8 @@ def test_holds_every_part_once(make_space: Make, tmp_path: Path) -> None:
         "map",
         "neighbours",
         "scores",
+        "hardness",
+        "course",
         "confusion",
         "spectrum",
         "protocol",
@@ -123,6 +125,8 @@ def test_missing_measures_say_why(make_space: Make, tmp_path: Path) -> None:
         "classes",
         "geometry",
         "scores",
+        "hardness",
+        "course",
         "spectrum",
         "map",
         "neighbours",
@@ -138,3 +142,24 @@ def test_renders_without_a_part(key: str, make_space: Make, tmp_path: Path) -> N
 
 def test_renders_nothing_at_all(tmp_path: Path) -> None:
     assert ids(rendered({}, tmp_path)) == []
+
+
+def test_the_course_shows_scores_with_and_without_transformation(
+    make_space: Make, tmp_path: Path
+) -> None:
+    html = rendered(make_space(), tmp_path)
+    labels = re.findall(r'aria-label="([^"]*by step[^"]*)"', html)
+    assert len(labels) == 3, labels
+    medians = [
+        trace["y"]
+        for figure in figures(html)
+        for trace in figure["data"]
+        if trace.get("name") == "positive pairs" and trace.get("x") == [24, 49, 74]
+    ]
+    assert medians == [[0.2 + step / 1000 for step in (24, 49, 74)]] * 2
+    assert "Temperature 0.20. Pull on the positive (1 − p): 0.90" in html
+
+
+def test_a_course_with_holes_renders(make_space: Make, tmp_path: Path) -> None:
+    course = [{"step": 1}, {"step": 2, "scores": {"plain": {"pull": None}}}]
+    assert "course" in ids(rendered(make_space(course=course, hardness={}), tmp_path))

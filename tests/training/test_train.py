@@ -15,6 +15,7 @@ from counterpoint.errors import DataError, SettingError
 from counterpoint.training import Interrupted, TrainSettings, train
 from counterpoint.training import checkpoint as checkpoints
 from counterpoint.training.checkpoint import load_checkpoint, save_checkpoint
+from counterpoint.training.history import load_history
 
 
 def quick(**changes):
@@ -224,3 +225,14 @@ def test_lightning_is_silent(simclr, tmp_path, capfd):
     out, err = capfd.readouterr()
     assert out == err == ""
     assert not [w for w in caught if "lightning" in str(w.filename)]
+
+
+def test_the_course_of_a_run_is_kept(simclr, digits, tmp_path):
+    history = train(simclr(), digits, quick(steps=50), tmp_path)
+    assert [point["step"] for point in history.course] == [24, 49]
+    for point in history.course:
+        scores = point["scores"]
+        assert scores["both"]["positive"][2] < scores["plain"]["positive"][2]
+        assert 0 < scores["plain"]["pull"] < 1
+        assert scores["plain"]["hardest"] == sorted(scores["plain"]["hardest"])
+    assert load_history(tmp_path) == history

@@ -190,7 +190,7 @@ def _row(entry: Entry, values: dict[str, Any], conditions: Conditions) -> dict[s
     except CounterpointError as error:
         return {**row, **_UNMEASURED, **_UNTRAINED, "error": str(error)}
     except Exception as error:
-        file = conditions.directory / entry.label / "error.txt"
+        file = conditions.directory / entry.folder / "error.txt"
         write_text(file, traceback.format_exc())
         said = f"{type(error).__name__}: {error} (details in {file})"
         return {**row, **_UNMEASURED, **_UNTRAINED, "error": said}
@@ -210,7 +210,7 @@ def _trained(
     def relay(event: Progress) -> None:
         conditions.report(replace(event, stage=f"train {entry.label}"))
 
-    folder = conditions.directory / entry.label
+    folder = conditions.directory / entry.folder
     arguments = plan(entry.method, values).arguments
     first = trained_first(
         entry.method,
@@ -235,6 +235,7 @@ def _trained(
         "peak_mb": history.peak_mb,
         "samples_per_second": history.samples_per_second,
         "history": _curve(history),
+        "course": history.course,
         "warnings": history.warnings,
     }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import yaml
 
 from counterpoint import methods
 from counterpoint.apps.floors import FLOORS
@@ -26,7 +29,8 @@ class Entry:
     """One line of a leaderboard.
 
     Attributes:
-        label: a floor, ``METHOD``, or ``METHOD+OBJECTIVE``.
+        label: a floor, ``METHOD``, ``METHOD+OBJECTIVE``, and behind a method settings of this line
+            alone: ``METHOD:NAME=VALUE:NAME=VALUE``.
         role: a floor, a method, or a ceiling, which is given the labels.
         method: id of the method; empty for a floor.
         arguments: arguments of the method that the label implies.
@@ -36,6 +40,11 @@ class Entry:
     role: Role
     method: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """The label as the name of a folder."""
+        return re.sub(r"[^\w.+=-]", "_", self.label)
 
 
 def usual(data: Dataset) -> list[str]:
@@ -48,13 +57,15 @@ def entries(names: Sequence[str], data: Dataset) -> list[Entry]:
     """Reads the names of a leaderboard's lines.
 
     Args:
-        names: floors, ids of methods, ``METHOD+OBJECTIVE``; ``all`` for every method that applies.
+        names: floors, ids of methods, ``METHOD+OBJECTIVE``, either with ``:NAME=VALUE`` behind it;
+            ``all`` for the floors and every method that applies, ``all-image`` and ``all-text``
+            likewise and refused for other data.
         data: decides which apply.
 
     Raises:
         SettingError: an unknown name, a name given twice, or a method that does not apply.
     """
-    spelled = [label for name in names for label in (_all(data) if name == "all" else [name])]
+    spelled = [label for name in names for label in _meant(name, data)]
     for label in spelled:
         if spelled.count(label) > 1:
             raise SettingError(f"{label!r} is named twice; each line of a comparison is one run.")
@@ -92,6 +103,15 @@ def _known(entry: Entry) -> set[str]:
     return own | set(TrainSettings.model_fields)
 
 
+def _meant(name: str, data: Dataset) -> list[str]:
+    every, _, modality = name.partition("-")
+    if every != "all":
+        return [name]
+    if modality not in ("", data.modality, data.modality.removesuffix("s")):
+        raise SettingError(f"{name!r} does not apply: {data.name} holds {data.modality}.")
+    return [*FLOORS[data.modality], *_all(data)]
+
+
 def _all(data: Dataset) -> list[str]:
     found = methods.names(data.modality)
     return [name for name in found if data.labelled or not methods.find(name).needs_labels]
@@ -101,7 +121,8 @@ def _entry(label: str, data: Dataset) -> Entry:
     floors = FLOORS[data.modality]
     if label in floors:
         return Entry(label, "floor")
-    method, _, objective = label.partition("+")
+    named, *own = label.split(":")
+    method, _, objective = named.partition("+")
     known = methods.names()
     if method not in known:
         raise unknown_name("method", method, [*known, *floors])
@@ -113,6 +134,20 @@ def _entry(label: str, data: Dataset) -> Entry:
         )
     if found.needs_labels and not data.labelled:
         raise SettingError(f"{method} needs labels and {data.name} has none; leave it out.")
-    arguments = {"objective": objective} if objective else {}
-    methods.check(method, arguments)
-    return Entry(label, "ceiling" if found.needs_labels else "method", method, arguments)
+    arguments = dict(_setting(label, text) for text in own)
+    if objective:
+        arguments["objective"] = objective
+    entry = Entry(label, "ceiling" if found.needs_labels else "method", method, arguments)
+    for name in arguments:
+        if name not in _known(entry):
+            raise unknown_name("setting", name, _known(entry))
+    hyper = {argument.name for argument in methods.arguments(method)}
+    methods.check(method, {name: value for name, value in arguments.items() if name in hyper})
+    return entry
+
+
+def _setting(label: str, text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise SettingError(f"{label!r}: {text!r} is no setting; write METHOD:NAME=VALUE.")
+    return name, yaml.safe_load(value)

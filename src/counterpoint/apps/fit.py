@@ -245,6 +245,9 @@ def _check_same(earlier: Mapping[str, Any], config: Mapping[str, Any], folder: P
         )
 
 
+_NOT_RESULTS = ("loss", "parts", "monitor", "course")
+
+
 def _about(planned: Plan, data: Dataset, history: History) -> dict[str, Any]:
     described = data.describe()
     described["problems"] = len(described["problems"])
@@ -255,6 +258,7 @@ def _about(planned: Plan, data: Dataset, history: History) -> dict[str, Any]:
         "data": described,
         "results": {
             "final_loss": history.final_loss,
-            **{k: v for k, v in asdict(history).items() if k not in ("loss", "parts", "monitor")},
+            **{k: v for k, v in asdict(history).items() if k not in _NOT_RESULTS},
         },
+        "course": history.course,
     }

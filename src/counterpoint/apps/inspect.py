@@ -23,6 +23,7 @@ Value = TypeVar("Value")
 FEWEST_FOR_TSNE = 12
 COLLAPSED = 1e-6
 LONGEST_TEXT = 400
+FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def inspect(
@@ -34,6 +35,8 @@ def inspect(
     views: tuple[Any, Any] | None = None,
     classes: Sequence[str] = (),
     name: str = "",
+    course: Sequence[Mapping[str, Any]] = (),
+    temperature: float = 0.1,
     anchors: int = 12,
     neighbours: int = 8,
     max_rows: int = 10_000,
@@ -52,6 +55,8 @@ def inspect(
         views: embeddings ``(V, D)`` of two views of the same samples, for alignment and scores.
         classes: class names by label; the label itself by default.
         name: of the data or model, for the title.
+        course: points of `counterpoint.training.course.course_point` that training left.
+        temperature: of the softmax whose gradient shares are shown.
         anchors: how many rows are shown with their neighbours, spread over the classes.
         neighbours: how many neighbours an anchor is shown with, and count for the confusion.
         max_rows: with more rows than that, a random subset of this size is described.
@@ -63,7 +68,9 @@ def inspect(
     Returns:
         Plain JSON values; rows are positions in ``embeddings``. ``{"name", "samples": N, "used",
         "dimension": D, "classes": {label: name}, "geometry": as in compare, "scores": {"of_views",
-        "of_labels": histogram or None}, "spectrum": shares of the singular values, "map":
+        "of_labels": histogram or None}, "hardness": {"temperature", "fractions",
+        "kinds": {transformation: {"pull", "push": cumulative shares}}} of the views or None,
+        "course", "spectrum": shares of the singular values, "map":
         {"method", "settings", "rows", "x", "y"}, "neighbours": {"k", "anchors": [{"row", "rows",
         "similarities"}]}, "confusion": {"k", "purity", "chance", "classes", "matrix"} or None,
         "items": {row: {"name", "label", "text" or "picture"}}, "reasons": {name: why it is None},
@@ -92,6 +99,8 @@ def inspect(
         "classes": _class_names(space.y, classes),
         "geometry": _geometry(space, views, protocol, reasons),
         "scores": _scores(space, views, protocol, reasons),
+        "hardness": _try("hardness", lambda: _hardness(views, temperature, seed), reasons),
+        "course": [dict(point) for point in course],
         "spectrum": _spectrum(space.z, protocol),
         "map": chart,
         "neighbours": around,
@@ -174,6 +183,18 @@ def _scores(
         ),
     }
     return {key: _try(key, measure, reasons) for key, measure in histograms.items()}
+
+
+def _hardness(views: tuple[Any, Any] | None, temperature: float, seed: int) -> dict[str, Any]:
+    scores = geometry.transformed_scores(*_given(views, "views"), seed=seed)
+    kinds = {
+        kind: {
+            "pull": float(geometry.pull(positive, negative, temperature).mean()),
+            "push": geometry.push_of_hardest(negative, temperature, FRACTIONS).tolist(),
+        }
+        for kind, (positive, negative) in scores.items()
+    }
+    return {"temperature": temperature, "fractions": list(FRACTIONS), "kinds": kinds}
 
 
 def _spectrum(z: Tensor, protocol: EvaluationProtocol) -> list[float]:

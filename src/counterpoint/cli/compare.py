@@ -37,7 +37,8 @@ def compare(
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            help="Names, METHOD+OBJECTIVE, untrained, pixels or words; commas between them.",
+            help="Names, METHOD+OBJECTIVE, METHOD:NAME=VALUE, untrained, pixels or words; "
+            "commas between them.",
             metavar="NAMES",
         ),
     ] = None,

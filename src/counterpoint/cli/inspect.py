@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,8 @@ from counterpoint.cli import terminal
 from counterpoint.cli.models import Limit, ModelFolder, open_both
 from counterpoint.cli.options import AsJson, Config, Data, LabelColumn, TextColumn
 from counterpoint.cli.watch import watching
+
+USUAL_TEMPERATURE = 0.1
 
 
 def inspect(
@@ -40,9 +43,16 @@ def inspect(
         views=two_views(opened.embed, samples),
         classes=samples.classes,
         name=f"{model.name} on {samples.name}",
+        course=opened.about.get("course", ()),
+        temperature=_temperature(opened.about),
     )
     inspect_page(found, out)
     if as_json:
         terminal.print_json({"page": str(out), **found})
     else:
         terminal.out.print(str(out), markup=False, soft_wrap=True)
+
+
+def _temperature(about: Mapping[str, Any]) -> float:
+    trained = about.get("arguments", {}).get("temperature")
+    return trained if isinstance(trained, float) else USUAL_TEMPERATURE

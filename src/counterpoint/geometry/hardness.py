@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -51,6 +52,50 @@ def penalty_entropy(negatives: Any, temperature: float, alpha: float | None = No
     """
     entropies: Tensor = torch.special.entr(relative_penalty(negatives, temperature, alpha))
     return entropies.sum(dim=1)
+
+
+def push_of_hardest(negatives: Any, temperature: float, fractions: Sequence[float]) -> Tensor:
+    """Share of the push that the hardest negatives of an anchor receive, mean over anchors.
+
+    Args:
+        negatives: similarities ``(N, M)``.
+        temperature: above 0.
+        fractions: of the negatives, each in (0, 1]; at least one negative counts.
+
+    Returns:
+        One share in (0, 1] a fraction.
+
+    Errors and source as for `relative_penalty`.
+    """
+    if not all(0 < fraction <= 1 for fraction in fractions):
+        raise SettingError(f"fractions must lie in (0, 1], got {list(fractions)}.")
+    shares = relative_penalty(negatives, temperature).sort(dim=1, descending=True).values
+    cumulative = shares.mean(dim=0).cumsum(0)
+    counts = [max(1, round(fraction * shares.shape[1])) for fraction in fractions]
+    return cumulative[[count - 1 for count in counts]]
+
+
+def pull(positive: Any, negatives: Any, temperature: float) -> Tensor:
+    """``1 - p_i`` ``(N,)``: the gradient of InfoNCE on the positive score, times the temperature.
+
+    ``p_i`` is the softmax probability of the positive among it and the negatives; the push on all
+    negatives together is as large.
+
+    Args:
+        positive: similarities ``(N,)``.
+        negatives: similarities ``(N, M)``.
+        temperature: above 0.
+
+    Errors and source as for `relative_penalty`.
+    """
+    if not temperature > 0:
+        raise SettingError(f"temperature must be above 0, got {temperature}.")
+    s = rows(negatives, "negatives", at_least=1)
+    own = torch.as_tensor(positive, dtype=s.dtype, device=s.device)
+    if own.shape != s.shape[:1]:
+        raise DataError(f"positive has shape {tuple(own.shape)} for {len(s)} rows of negatives.")
+    p: Tensor = (torch.cat([own[:, None], s], 1) / temperature).softmax(dim=1)[:, 0]
+    return 1 - p
 
 
 def _hardest(s: Tensor, alpha: float | None) -> Tensor:

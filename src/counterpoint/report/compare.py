@@ -10,6 +10,7 @@ from counterpoint.files import write_text
 from counterpoint.report import board as boards
 from counterpoint.report import numbers, verdict
 from counterpoint.report.board import Board, mapping
+from counterpoint.report.course import trajectories
 from counterpoint.report.geometry import geometry
 from counterpoint.report.leaderboard import leaderboard
 from counterpoint.report.origin import origin
@@ -39,6 +40,7 @@ def compare_page(results: Mapping[str, Any], path: Path) -> None:
         leaderboard(board) if board.rows else None,
         probes(board),
         geometry(board),
+        trajectories(board),
         score_panels(board),
         training(board),
         regimes(board),

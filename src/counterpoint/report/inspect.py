@@ -10,6 +10,8 @@ from counterpoint.files import write_text
 from counterpoint.report import numbers
 from counterpoint.report.board import GEOMETRY, mapping
 from counterpoint.report.confusion import confusion
+from counterpoint.report.course import course
+from counterpoint.report.hardness import hardness
 from counterpoint.report.nearest import nearest
 from counterpoint.report.origin import origin
 from counterpoint.report.page import Head, Part, render
@@ -37,6 +39,8 @@ def inspect_page(result: Mapping[str, Any], path: Path) -> None:
         space_map(result),
         nearest(result),
         scores(result),
+        hardness(result),
+        course(result),
         confusion(result),
         spectrum(result),
         _settings(result),

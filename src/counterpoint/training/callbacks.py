@@ -127,6 +127,7 @@ class Recorder(pl.Callback):
             peak_mb=max(self.before.peak_mb, self._memory.megabytes()),
             warnings=list(self.warnings),
             monitor=dict(loop.figures),
+            course=[*self.before.course, *loop.course],
         )
 
 
@@ -170,6 +171,7 @@ class Watch(pl.Callback):
                 self.recorder.warnings.append(warning)
                 self.recorder.report(loop, warning)
         loop.codes, loop.figures = None, self.monitor.figures
+        loop.course = self.monitor.course
 
 
 class Keeper(pl.Callback):

@@ -23,6 +23,7 @@ class History:
         peak_mb: largest resident memory while training (of the device on CUDA), in MB.
         warnings: what the monitor found, in words.
         monitor: the last figures of `counterpoint.training.monitor.Monitor`.
+        course: points of `counterpoint.training.course.course_point`, at most some twenty.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -34,6 +35,7 @@ class History:
     peak_mb: float = 0.0
     warnings: list[str] = field(default_factory=list)
     monitor: dict[str, float] = field(default_factory=dict)
+    course: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def final_loss(self) -> float:

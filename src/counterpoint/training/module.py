@@ -58,6 +58,7 @@ class Loop(pl.LightningModule):
         self.codes: Mapping[str, Tensor] | None = None
         self.parts: dict[str, Tensor] = {}
         self.figures: Mapping[str, float] = {}
+        self.course: list[dict[str, Any]] = []
         self.lr = 0.0
         self.wants_codes = self.stop = False
 

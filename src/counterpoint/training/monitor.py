@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from counterpoint.errors import DataError
 from counterpoint.geometry import effective_rank, penalty_entropy
+from counterpoint.training.course import course_point
 
 _ROWS = 256
 _DEFAULT_TEMPERATURE = 0.1
@@ -29,6 +33,8 @@ class Monitor:
     - ``effective_negatives``: exponential of the entropy of the push on the negatives, which is
       how many of them an anchor really sees.
 
+    With positives it also keeps the ``course`` of the run, see `course_point`.
+
     Args:
         temperature: divides the similarities.
     """
@@ -37,6 +43,7 @@ class Monitor:
         self.temperature = temperature or _DEFAULT_TEMPERATURE
         self.warnings: list[str] = []
         self.figures: dict[str, float] = {}
+        self.course: list[dict[str, Any]] = []
         self._highest_rank = 0.0
         self._said: set[str] = set()
 
@@ -54,6 +61,9 @@ class Monitor:
             return []
         anchors, positives = pair
         self.figures = measure(anchors, positives, self.temperature)
+        if positives is not None:
+            with suppress(DataError):  # too few rows, or a row without direction
+                self.course.append(course_point(anchors, positives, self.temperature, step))
         found = list(self._judge(self.figures, anchors.shape[0], step, progress))
         new = [text for kind, text in found if kind not in self._said]
         self._said.update(kind for kind, _ in found)

@@ -49,7 +49,7 @@ def read(thing: Any) -> Docstring:
     sections = {
         heading: inspect.cleandoc("\n".join(body)).strip() for heading, body in bodies.items()
     }
-    return Docstring(" ".join(summary.split()), about.strip(), arguments, sections)
+    return Docstring(" ".join(summary.split()), about.strip("\n").rstrip(), arguments, sections)
 
 
 def _arguments(lines: list[str]) -> dict[str, str]:

@@ -83,7 +83,7 @@ def anchored(
     for start in range(0, len(given), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(given)))
         similar = np.asarray(z[rows], dtype=np.float32) @ clean.T
-        weight = np.exp((np.nan_to_num(similar, nan=-1.0) - 1) / TEMPERATURE)
+        weight = np.exp((np.clip(np.nan_to_num(similar, nan=-1.0), -1, 1) - 1) / TEMPERATURE)
         itself = own[rows] >= 0
         weight[itself, own[rows][itself]] = 0.0
         shares = weight @ voted

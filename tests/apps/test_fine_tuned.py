@@ -34,7 +34,8 @@ def corpus(tmp_path: Path, monkeypatch: Any) -> Corpus:
 def test_the_encoder_is_fine_tuned_and_kept(corpus: Corpus, monkeypatch: Any) -> None:
     monkeypatch.setattr("counterpoint.curation.cross_fitting.MOST_ROUNDS", 1)
     frozen = reannotate_corpus(corpus, judge=JUDGE)
-    settings: dict[str, Any] = {"judge": JUDGE, "tuning": FineTuning(layers=1, epochs=1), "budget": 60.0}
+    tuning = FineTuning(layers=1, epochs=1)
+    settings: dict[str, Any] = {"judge": JUDGE, "tuning": tuning, "budget": 60.0}
     found = reannotate_corpus(corpus, **settings)
     assert found["budget"]["fine_tuned"]
     assert (found["budget"]["rounds"], found["budget"]["folds"]) == (1, 3)

@@ -38,6 +38,15 @@ def test_tables_for_people(invoke: Any, file: Path, tmp_path: Path) -> None:
     assert result.stdout.strip().endswith("report.html")
 
 
+def test_a_budget_says_what_came_of_it(invoke: Any, file: Path, tmp_path: Path) -> None:
+    result = invoke("reannotate", file, "--out", tmp_path / "o", "--budget", "1", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "Only text encoders are fine-tuned" in result.stderr
+    result = invoke("reannotate", file, "--budget", "0")
+    assert result.exit_code == 2
+    assert "budget must be a number of minutes above 0" in result.stderr
+
+
 def test_built_in_pictures_with_planted_noise(as_json: Any, tmp_path: Path) -> None:
     out = tmp_path / "o"
     found = as_json(

@@ -67,10 +67,10 @@ def fine_tuned(
     z: Floats = features(embeddings, "embeddings")[first]
     reduced = native_bfloat16()
     key = [encoder_identity(encoder), reduced, minutes, asdict(judge), asdict(tuning)]
-    labels = judgement.said.tobytes()
-    finished = Finished("fine-tuned", repr([*key, content_keys([*texts, labels.hex()]).tolist()]))
-    fitting = CrossFitting(lambda: text_encoder(encoder), tuning, judge, reduced)
     contents = Contents(texts, z, judgement.said)
+    keys = content_keys([*texts, judgement.said]).tolist()
+    finished = Finished("fine-tuned", repr([*key, keys]))
+    fitting = CrossFitting(lambda: text_encoder(encoder), tuning, judge, reduced)
     found = fitting.fit(contents, seconds, finished, on_progress)
     if found is None:
         return judgement, about | {"note": TOO_SMALL.format(minutes=minutes, count=len(texts))}

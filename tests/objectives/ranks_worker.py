@@ -12,6 +12,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from examples import accepts, share_of_ranks
+from states import BATCH, LOSSES, loss_step
 
 from counterpoint.objectives import registered
 
@@ -42,6 +43,17 @@ def results(rank, shares):
     return found
 
 
+def states(rank, world):
+    """By name of a loss with a state, what three steps give, and the state they leave."""
+    part = slice(rank * BATCH // world, (rank + 1) * BATCH // world)
+    found = {}
+    for name, make in LOSSES.items():
+        module = make(across_ranks=True).double()
+        steps = [loss_step(module, step, part) for step in range(3)]
+        found[name] = (steps, module.state_dict())
+    return found
+
+
 def work(rank, shares, folder):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -52,7 +64,8 @@ def work(rank, shares, folder):
         world_size=len(shares),
         timeout=timedelta(minutes=2),
     )
-    torch.save(results(rank, shares), f"{folder}/rank{rank}.pt")
+    found = results(rank, shares), states(rank, len(shares))
+    torch.save(found, f"{folder}/rank{rank}.pt")
     dist.destroy_process_group()
 
 

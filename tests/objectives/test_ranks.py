@@ -12,6 +12,7 @@ import pytest
 import torch
 from examples import share_of_ranks
 from ranks_worker import value_and_gradients
+from states import LOSSES, loss_step
 
 from counterpoint.objectives import registered
 
@@ -45,24 +46,50 @@ def compare(whole, found):
         torch.testing.assert_close(whole_gradient(parts, gradient), gradient, rtol=1e-8, atol=1e-9)
 
 
+@pytest.fixture(scope="module", params=[[4, 7], [4, 2, 6, 2]], ids=["2", "4"])
+def shares(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def found(shares, tmp_path_factory):
+    """What every rank computes: of the examples, and of the losses with a state."""
+    return run(shares, tmp_path_factory.mktemp("ranks"))
+
+
 @pytest.mark.ranks
-@pytest.mark.parametrize("shares", [[4, 7], [4, 2, 6, 2]], ids=["2", "4"])
-def test_every_objective_behaves_across_ranks_as_declared(shares, tmp_path):
+def test_every_objective_behaves_across_ranks_as_declared(shares, found):
     warnings.simplefilter("ignore")
-    results = run(shares, tmp_path)
+    results = [of_rank for of_rank, _ in found]
     wrong = []
     for objective in registered():
         for whole, _ in share_of_ranks(objective, 0, shares):
-            found = [result[str(whole)] for result in results if str(whole) in result]
-            problems = [one for one in found if isinstance(one, str)]
-            if problems or len(found) < len(shares):
+            parts = [result[str(whole)] for result in results if str(whole) in result]
+            problems = [one for one in parts if isinstance(one, str)]
+            if problems or len(parts) < len(shares):
                 wrong += problems
                 continue
             try:
-                compare(whole, found)
+                compare(whole, parts)
             except AssertionError as error:
                 wrong.append(f"{whole}: {error}")
     assert not wrong, "\n\n".join(wrong)
     assert {name.rsplit("-", 1)[0] for name in results[0]} >= {
         one.name for one in registered() if one.ranks == "global" or len(shares) == 2
     }
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_rank_keeps_the_state_of_one_process(name, found):
+    module = LOSSES[name]().double()
+    for step in range(3):
+        loss, *gradients = loss_step(module, step)
+        parts = [of_rank[name][0][step] for _, of_rank in found]
+        for value, *_ in parts:
+            torch.testing.assert_close(value, loss, rtol=1e-9, atol=1e-10)
+        for place, gradient in enumerate(gradients):
+            joined = torch.cat([part[1 + place] for part in parts]) / len(parts)
+            torch.testing.assert_close(joined, gradient, rtol=1e-8, atol=1e-9)
+    for _, of_rank in found:
+        torch.testing.assert_close(of_rank[name][1], module.state_dict(), rtol=1e-9, atol=1e-10)

@@ -118,6 +118,20 @@ def test_probe_scores_and_names_its_protocol(fitted: Path) -> None:
     assert found["protocol"]["name"] in shown.stderr
 
 
+def test_few_shot_and_dense_probes(fitted: Path) -> None:
+    probe = ("probe", fitted / "model", "--data", "digits", "--limit", 400, "--probe")
+    few = (*probe, "few-shot", "--set", "queries=3", "--set", "episodes=5")
+    found = json.loads(run(*few, "--json").stdout)
+    low, high = found["gain"]["ci95"]
+    assert low <= found["gain"]["mean"] <= high
+    assert f"{found['transductive']['mean']:.3f}" in run(*few).stdout
+    dense = json.loads(run(*probe, "dense", "--json").stdout)
+    assert f"{dense['accuracy']:.3f}" in run(*probe, "dense").stdout
+    refused = run(*probe, "protocol", "--set", "ways=2")
+    assert refused.exit_code == 2
+    assert "--set is for" in refused.stderr
+
+
 def test_inspect_writes_a_page(fitted: Path, tmp_path: Path) -> None:
     page = tmp_path / "space.html"
     result = run(

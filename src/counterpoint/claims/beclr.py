@@ -42,7 +42,7 @@ def _few_shot(shots: int, seed: int) -> Pair:
     pixels = torch.cat([whole.train, whole.test]).flatten(1)
     labels = torch.cat([whole.train_labels, whole.test_labels])
     found = FewShot(shots=shots, episodes=EPISODES, seed=seed).measure(pixels, labels)
-    return found["transductive"]["accuracy"], found["inductive"]["accuracy"]
+    return found["transductive"]["mean"], found["inductive"]["mean"]
 
 
 def _assignments(seed: int) -> tuple[tuple[float, float], tuple[float, float]]:

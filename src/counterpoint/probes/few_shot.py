@@ -73,8 +73,8 @@ class FewShot:
 
         Returns:
             Plain JSON values: ``{"probe", "version", "settings", "classes", "inductive",
-            "transductive", "gain"}``; the last three are ``{"accuracy" (of the gain:
-            "difference"), "ci95": [low, high]}``, mean -+ 1.96 s / sqrt(episodes).
+            "transductive", "gain"}``. The last three are ``{"mean", "ci95": [low, high]}`` of the
+            accuracies of episodes and of their difference; ``mean -+ 1.96 s / sqrt(episodes)``.
 
         Raises:
             DataError: bad embeddings or labels, or fewer than ``ways`` classes with enough members.
@@ -91,9 +91,9 @@ class FewShot:
             "version": self.version,
             "settings": asdict(self),
             "classes": len(members),
-            "inductive": _interval("accuracy", plain),
-            "transductive": _interval("accuracy", moved),
-            "gain": _interval("difference", moved - plain),
+            "inductive": _interval(plain),
+            "transductive": _interval(moved),
+            "gain": _interval(moved - plain),
         }
 
     def _members(self, labels: Ints) -> list[Ints]:
@@ -135,7 +135,7 @@ class FewShot:
         return float((model.predict(queries) == truth).mean())
 
 
-def _interval(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+def _interval(values: NDArray[np.float64]) -> dict[str, Any]:
     mean = float(values.mean())
     half = NORMAL_95 * float(values.std(ddof=1)) / len(values) ** 0.5
-    return {name: mean, "ci95": [mean - half, mean + half]}
+    return {"mean": mean, "ci95": [mean - half, mean + half]}

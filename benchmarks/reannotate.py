@@ -1,11 +1,13 @@
 """How well wrong labels are found and corrected, against cleanlab and plain kNN.
 
     python benchmarks/reannotate.py [--data glosses docstrings digits tweets] [--kinds ...]
-        [--shares 0.05 0.1 0.2 0.4] [--seeds 3] [--parts] [--json FILE]
+        [--shares 0.05 0.1 0.2 0.4] [--seeds 3] [--parts] [--budget MINUTES]
+        [--json FILE]
 
 For each data set, kind of noise, share and seed, labels are made wrong and every method judges the
 same embeddings. Prints means over the seeds with the half width of their 95 % interval. With
-``--parts`` the parts of the judge are switched instead of comparing with peers.
+``--parts`` the parts of the judge are switched instead of comparing with peers. With ``--budget``
+the text encoder is fine-tuned as well, so many minutes for every row of the table.
 """
 
 from __future__ import annotations
@@ -22,9 +24,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from counterpoint.apps.fine_tuned import fine_tuned
 from counterpoint.apps.label_proof import confident_learning, measure, plain_knn
 from counterpoint.apps.representations import represent_images, represent_texts
 from counterpoint.curation.corrector import Corrector
+from counterpoint.curation.duplicates import same_content
+from counterpoint.curation.fine_tuning import FineTuning
 from counterpoint.curation.judge import Judge
 from counterpoint.curation.noise import plant
 from counterpoint.data.corpus import read_corpus
@@ -45,13 +50,13 @@ PARTS = {
 }
 
 
-def space(name: str) -> tuple[Any, Any]:
-    """Embeddings and true labels of a data set."""
+def space(name: str) -> tuple[list[Any], Any, Any]:
+    """Items, embeddings and true labels of a data set."""
     corpus = read_corpus(name, limit=ROWS)
     rows = np.flatnonzero(corpus.usable)
     items = [corpus.items[row] for row in rows]
     embed = represent_images if corpus.kind == "images" else represent_texts
-    return features(embed(items), name), corpus.labels[rows]
+    return items, features(embed(items), name), corpus.labels[rows]
 
 
 def judged(judge: Judge, z: Any, y: Any, truth: Any, seed: int) -> dict[str, Any]:
@@ -60,6 +65,25 @@ def judged(judge: Judge, z: Any, y: Any, truth: Any, seed: int) -> dict[str, Any
     seconds = time.perf_counter() - start
     scores = measure(found.margin, found.flagged, found.best, y, truth)
     return scores | {"seconds": seconds, "share": found.noise_share}
+
+
+def tuned(items: list[Any], z: Any, y: Any, truth: Any, seed: int, minutes: float) -> Any:
+    start = time.perf_counter()
+    judge = Judge(seed=seed)
+    found = judge.judge(z, y, same_content(items))
+    found, about = fine_tuned(
+        found,
+        items,
+        z,
+        encoder=None,
+        judge=judge,
+        tuning=FineTuning(),
+        minutes=minutes,
+        seconds=60 * minutes - (time.perf_counter() - start),
+    )
+    seconds = time.perf_counter() - start
+    scores = measure(found.margin, found.flagged, found.best, y, truth)
+    return scores | {"seconds": seconds, "share": found.noise_share, "budget": about}
 
 
 def rivals(z: Any, y: Any, truth: Any, seed: int) -> dict[str, dict[str, Any]]:
@@ -87,11 +111,12 @@ def main() -> None:
     parser.add_argument("--shares", nargs="+", type=float, default=SHARES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parts", action="store_true")
+    parser.add_argument("--budget", type=float)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     found: list[dict[str, Any]] = []
     for name in args.data:
-        z, truth = space(name)
+        items, z, truth = space(name)
         print(f"\n{name}: {len(z)} rows, {len(np.unique(truth))} classes, width {z.shape[1]}")
         print(f"{'noise':>16} {'method':28} " + " ".join(f"{key[:15]:>15}" for key in SHOWN))
         for kind in args.kinds:
@@ -104,6 +129,9 @@ def main() -> None:
                         if args.parts
                         else rivals(z, y, truth, seed)
                     )
+                    if args.budget:
+                        budgeted = f"counterpoint, {args.budget:g} minutes"
+                        runs[budgeted] = tuned(items, z, y, truth, seed, args.budget)
                     for method, values in runs.items():
                         scores[method].append(values)
                         row = {"data": name, "kind": kind, "noise": share, "seed": seed}

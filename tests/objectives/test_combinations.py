@@ -13,10 +13,12 @@ from itertools import product
 
 import pytest
 import torch
+from examples import accepts, examples
 from torch import nn
 from torch.nn.functional import normalize
 
 from counterpoint import objectives
+from counterpoint.engine.checks import ONE_TEMPERATURE
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives import functional as F
 from counterpoint.objectives import registered
@@ -361,3 +363,43 @@ def test_modules_take_it_too():
     found = objectives.SupCon(0.3, decoupled=True)(x, LABELS)
     torch.testing.assert_close(found, F.supcon(x, LABELS, 0.3, decoupled=True))
     assert isinstance(objectives.NTXent(nn.Parameter(torch.tensor(0.3)), decoupled=True), nn.Module)
+
+
+def test_a_temperature_of_each_row_is_that_of_the_row_or_refused_with_the_reason():
+    compared = 0
+    for one in registered():
+        if not accepts(one, "temperature") or one.name == "fopro":  # one a class
+            continue
+        example = examples(one, 8)[0]
+        want = example(temperature=0.3)
+        found = [of_rows(example, rows) for rows in (8, 16)]
+        alike = [value for value in found if isinstance(value, torch.Tensor)]
+        for value in alike:
+            torch.testing.assert_close(value, want, msg=one.name)
+        refused = [str(value) for value in found if isinstance(value, SettingError)]
+        assert len(alike) + len(refused) == 2, f"{one.name}: {found}"
+        if not alike:
+            reasons = ONE_TEMPERATURE, "one temperature for all"
+            assert all(any(r in message for r in reasons) for message in refused), refused
+        compared += bool(alike)
+    assert compared > 50
+
+
+def of_rows(example, rows):
+    try:
+        return example(temperature=torch.full((rows,), 0.3, dtype=torch.float64))
+    except Exception as error:
+        return error
+
+
+@pytest.mark.parametrize("name", ["kd", "dkd"])
+def test_distillation_at_a_temperature_of_each_row(name):
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 4, 4, dtype=torch.float64)
+    t = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+    labels = [] if name == "kd" else [torch.tensor([0, 1, 3, 2])]
+    function = getattr(F, name)
+    found = function(student, teacher, *labels, temperature=t, reduction="none")
+    for i in range(4):
+        one = [x[i : i + 1] for x in (student, teacher, *labels)]
+        torch.testing.assert_close(found[i], function(*one, temperature=float(t[i])))

@@ -12,6 +12,7 @@ from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 
 Temperature = float | Tensor
+ONE_TEMPERATURE = "one value, as rows share terms that cannot be divided by one each"
 
 
 def prepare(normalize: bool, **embeddings: Tensor) -> list[Tensor]:
@@ -145,9 +146,9 @@ def inverse_temperature(temperature: Temperature, rows: int, like: Tensor) -> Te
         check_temperature(temperature=temperature)
         return like.new_tensor(1.0 / temperature)
     if temperature.numel() not in (1, rows):
+        wanted = f"one value or one a row ({rows})" if rows > 1 else ONE_TEMPERATURE
         raise SettingError(
-            f"temperature must hold one value or one a row ({rows}); "
-            f"it has shape {tuple(temperature.shape)}."
+            f"temperature must hold {wanted}; it has shape {tuple(temperature.shape)}."
         )
     values = temperature.to(like)
     if not bool((torch.isfinite(values) & (values > 0)).all()):

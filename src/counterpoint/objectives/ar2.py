@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from counterpoint.engine.checks import check_finite, check_temperature
+from counterpoint.engine.checks import Temperature, check_finite, inverse_temperature
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.reduction import reduce
@@ -30,7 +30,7 @@ def ar2_retriever(
     ranker_scores: Tensor,
     *,
     adversarial: float = 0.5,
-    temperature: float = 1.0,
+    temperature: Temperature = 1.0,
     eps: float = 1e-7,
     adversarial_reduction: AdversarialReduction = "sum",
     reduction: Reduction = "mean",
@@ -70,7 +70,6 @@ def ar2_retriever(
     """
     if not 0 <= adversarial <= 1:
         raise SettingError(f"adversarial must be in [0, 1], got {adversarial}.")
-    check_temperature(temperature=temperature)
     if adversarial_reduction not in get_args(AdversarialReduction):
         raise SettingError(
             f"adversarial_reduction must be sum or mean, got {adversarial_reduction!r}."
@@ -82,7 +81,8 @@ def ar2_retriever(
     scores, judged = _checked("scores", scores), _checked("ranker_scores", ranker_scores.detach())
     log_p = (scores.softmax(1) + eps).log() if eps else scores.log_softmax(1)
     game = (ranker_reward(judged, eps=eps) * log_p).sum(1)
-    distilled = -((judged / temperature).softmax(1) * log_p).sum(1)
+    scale = inverse_temperature(temperature, len(judged), judged).reshape(-1, 1)
+    distilled = -((judged * scale).softmax(1) * log_p).sum(1)
     if adversarial_reduction == "sum":
         game = game * len(game)
     return reduce(adversarial * game + (1 - adversarial) * distilled, reduction)
@@ -169,7 +169,7 @@ class AR2Retriever(Loss, function=ar2_retriever):
         self,
         *,
         adversarial: float = 0.5,
-        temperature: float = 1.0,
+        temperature: Temperature = 1.0,
         eps: float = 1e-7,
         adversarial_reduction: AdversarialReduction = "sum",
         reduction: Reduction = "mean",

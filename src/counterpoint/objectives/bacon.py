@@ -235,9 +235,9 @@ def teacher_temperature(
     return start + (end - start) * epoch / (warmup - 1)
 
 
-def _outputs(outputs: Tensor, temperature: float) -> Tensor:
+def _outputs(outputs: Tensor, temperature: Temperature) -> Tensor:
     (x,) = prepare(False, outputs=outputs)
-    return x / temperature
+    return x * inverse_temperature(temperature, len(x), x).reshape(-1, 1)
 
 
 class SoftSupCon(Loss, function=soft_supcon):

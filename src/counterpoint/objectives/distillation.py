@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_finite, check_integers, check_temperature
+from counterpoint.engine.checks import (
+    Temperature,
+    check_finite,
+    check_integers,
+    inverse_temperature,
+)
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError
 from counterpoint.objectives.reduction import reduce
@@ -21,14 +26,19 @@ ROW_BY_ROW = "a row has its own loss; ranks of equal batches average it"
     source="Hinton et al. 2015, Distilling the Knowledge in a Neural Network",
 )
 def kd(
-    student: Tensor, teacher: Tensor, *, temperature: float = 4.0, reduction: Reduction = "mean"
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    temperature: Temperature = 4.0,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """``T^2 KL(softmax(teacher / T) || softmax(student / T))``, summed over classes.
 
     Args:
         student: logits ``(N, C)``.
         teacher: logits ``(N, C)``; no gradient.
-        temperature: T, above 0; 4 is usual for CIFAR, 1 for ImageNet.
+        temperature: T, above 0; 4 is usual for CIFAR, 1 for ImageNet. One number, a learnable
+            scalar, or one value a row.
         reduction: over rows.
 
     Returns:
@@ -40,9 +50,9 @@ def kd(
 
     Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv 1503.02531.
     """
-    student, teacher = _logits(student, teacher, temperature)
+    student, teacher, squared = _logits(student, teacher, temperature)
     each = _divergence(teacher.log_softmax(1), student.log_softmax(1))
-    return temperature**2 * reduce(each, reduction)
+    return reduce(squared * each, reduction)
 
 
 @objective(
@@ -58,7 +68,7 @@ def dkd(
     *,
     alpha: float = 1.0,
     beta: float = 8.0,
-    temperature: float = 4.0,
+    temperature: Temperature = 4.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """``T^2 (alpha TCKD + beta NCKD)``: the target's share apart from the shape of the rest.
@@ -72,7 +82,7 @@ def dkd(
         labels: int64 ``(N,)``.
         alpha: weight of TCKD.
         beta: weight of NCKD.
-        temperature: T, above 0.
+        temperature: T, above 0; one number, a learnable scalar, or one value a row.
         reduction: over rows.
 
     Returns:
@@ -84,7 +94,7 @@ def dkd(
 
     Source: Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022, Eq. 7.
     """
-    student, teacher = _logits(student, teacher, temperature)
+    student, teacher, squared = _logits(student, teacher, temperature)
     rows, classes = student.shape
     labels = check_integers("labels", labels, rows)
     if classes < 2 or bool(((labels < 0) | (labels >= classes)).any()):
@@ -98,15 +108,17 @@ def dkd(
     ]
     among = [rest.log_softmax(1) for rest in others]
     each = alpha * _divergence(*shares) + beta * _divergence(*among)
-    return temperature**2 * reduce(each, reduction)
+    return reduce(squared * each, reduction)
 
 
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(1)
 
 
-def _logits(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    check_temperature(temperature=temperature)
+def _logits(
+    student: Tensor, teacher: Tensor, temperature: Temperature
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Both divided by the temperature of their row, and its square."""
     if student.dim() != 2 or student.shape != teacher.shape:
         raise DataError(
             "student and teacher must have one shape (N, C); got "
@@ -114,7 +126,9 @@ def _logits(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tenso
         )
     check_finite(student=student, teacher=teacher)
     dtype = torch.promote_types(student.dtype, torch.float32)
-    return student.to(dtype) / temperature, teacher.detach().to(dtype) / temperature
+    scale = inverse_temperature(temperature, len(student), student.to(dtype)).reshape(-1)
+    ours, theirs = (x.to(dtype) * scale[:, None] for x in (student, teacher.detach()))
+    return ours, theirs, scale.square().reciprocal()
 
 
 class KD(Loss, function=kd):

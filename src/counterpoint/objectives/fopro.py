@@ -6,7 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from counterpoint.engine.checks import check_finite, check_integers, check_temperature, prepare
+from counterpoint.engine.checks import (
+    check_finite,
+    check_integers,
+    inverse_temperature,
+    prepare,
+)
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError
 from counterpoint.objectives.reduction import reduce
@@ -44,17 +49,17 @@ def prototype_logits(
 
     Source: Qin et al., AAAI 2023, arXiv 2212.00465.
     """
-    check_temperature(temperature=temperature)
     z, prototypes = prepare(False, z=z, prototypes=prototypes)
     scores = z @ prototypes.T
+    scale = inverse_temperature(temperature, len(prototypes), scores)
     if labels is None:
-        return scores / temperature
+        return scores * scale
     labels = check_integers("labels", labels, len(z))
     if bool(((labels < 0) | (labels >= len(prototypes))).any()):
         raise DataError(f"labels must be in 0..{len(prototypes) - 1}.")
     strict = torch.ones_like(labels) if margin_rows is None else margin_rows
     amount = margin * strict.to(scores.dtype)
-    return scores.scatter_add(1, labels[:, None], -amount[:, None]) / temperature
+    return scores.scatter_add(1, labels[:, None], -amount[:, None]) * scale
 
 
 @objective(inputs="prototypes", across_ranks=ROW_BY_ROW, ranks="rows", source=SOURCE)

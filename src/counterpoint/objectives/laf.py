@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from counterpoint.engine.checks import check_finite, check_temperature
+from counterpoint.engine.checks import Temperature, check_finite, inverse_temperature
 from counterpoint.errors import DataError
 from counterpoint.objectives.registry import Loss, objective
 
@@ -66,7 +66,7 @@ def laf_alignment(
     forgetting: Tensor,
     forgetting_teacher: Tensor,
     *,
-    temperature: float = 20.0,
+    temperature: Temperature = 20.0,
 ) -> Tensor:
     """``sum_i c_i - B_r log sum_j exp(c_j / t)``, ``c = 1 - cos(student, teacher)``.
 
@@ -79,7 +79,8 @@ def laf_alignment(
         remaining_teacher: by the original model ``(B_r, D)``; no gradient.
         forgetting: ``(B_f, D)``, B_f at least 1.
         forgetting_teacher: ``(B_f, D)``; no gradient.
-        temperature: above 0; the paper has 5 or 20.
+        temperature: above 0; the paper has 5 or 20. One number, a learnable scalar, or one value a
+            row to forget.
 
     Returns:
         ``()``.
@@ -90,14 +91,14 @@ def laf_alignment(
 
     Source: Shen et al., ICLR 2024, arXiv 2404.00506.
     """
-    check_temperature(temperature=temperature)
     if len(forgetting) == 0:
         raise DataError("forgetting holds no row, so there is nothing to push; skip this step.")
     _check(remaining=remaining, remaining_teacher=remaining_teacher)
     _check(forgetting=forgetting, forgetting_teacher=forgetting_teacher)
     kept = _cosine_distance(remaining, remaining_teacher.detach())
     lost = _cosine_distance(forgetting, forgetting_teacher.detach())
-    return kept.sum() - len(kept) * (lost / temperature).logsumexp(0)
+    scale = inverse_temperature(temperature, len(lost), lost)
+    return kept.sum() - len(kept) * (lost * scale).logsumexp(0)
 
 
 @objective(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_finite, check_temperature
+from counterpoint.engine.checks import Temperature, check_finite, inverse_temperature
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.errors import DataError
 from counterpoint.objectives.masked import masked_log_sum
@@ -46,7 +46,7 @@ def pixpro(queries: Tensor, keys: Tensor, pairs: Tensor) -> Tensor:
 
 @objective(inputs="feature maps", across_ranks=ACROSS_RANKS, ranks="rows", source=SOURCE)
 def pixcontrast(
-    queries: Tensor, keys: Tensor, pairs: Tensor, *, temperature: float = 0.3
+    queries: Tensor, keys: Tensor, pairs: Tensor, *, temperature: Temperature = 0.3
 ) -> Tensor:
     """``-log(sum_pos exp(cos / t) / sum_all exp(cos / t))`` of each cell, one direction.
 
@@ -59,7 +59,7 @@ def pixcontrast(
         queries: float ``(N, C, H, W)``.
         keys: float ``(N, C, H, W)``, of the momentum branch; no gradient.
         pairs: A, bool ``(N, H W, H W)``.
-        temperature: t above 0.
+        temperature: t above 0; one number, a learnable scalar, or one value an image.
 
     Returns:
         ``()``; 0 where no image has a pair.
@@ -70,9 +70,8 @@ def pixcontrast(
 
     Source: Xie et al. 2021, PixPro, arXiv 2011.10043, Eq. 2.
     """
-    check_temperature(temperature=temperature)
     q, k = _cells(queries, keys, pairs)
-    logits = q @ k.mT / temperature
+    logits = q @ k.mT * inverse_temperature(temperature, len(q), q).reshape(-1, 1, 1)
     pull, counted = masked_log_sum(logits, pairs)
     cells = (logits.logsumexp(2) - pull).where(counted, 0.0)
     images = cells.sum(1) / counted.sum(1).clamp(min=1)

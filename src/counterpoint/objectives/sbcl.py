@@ -12,6 +12,7 @@ from counterpoint.engine.checks import (
     check_integers,
     check_reduction,
     check_temperature,
+    inverse_temperature,
     prepare,
 )
 from counterpoint.engine.similarity import unit_rows
@@ -94,9 +95,12 @@ def sbcl(
     sample = torch.arange(samples, device=z.device).repeat(views)
     counted = _has_company(g)
     check_temperature(temperature=temperature)
+    factor: Temperature = 1.0
     if base_temperature is not None:
         check_temperature(base_temperature=base_temperature)
-    factor = temperature / (temperature if base_temperature is None else base_temperature)
+        if torch.as_tensor(temperature).numel() > 1:
+            raise SettingError("base_temperature needs one temperature for all.")
+        factor = temperature / base_temperature
     each: Reduction = "none" if reduction == "none" else "sum"
     first = supcon(z, g, temperature, normalize=False, reduction=each)
     if denominator == "all":
@@ -128,9 +132,11 @@ def _has_company(subclasses: Tensor) -> Tensor:
     return company
 
 
-def _of_rows(values: Tensor | None, labels: Tensor, temperature: float, like: Tensor) -> Tensor:
+def _of_rows(
+    values: Tensor | None, labels: Tensor, temperature: Temperature, like: Tensor
+) -> Tensor:
     if values is None:
-        return like.new_full((len(labels),), temperature)
+        return inverse_temperature(temperature, len(labels), like).reciprocal().expand(len(labels))
     check_temperature(class_temperature=values)
     if values.dim() != 1 or int(labels.min()) < 0 or int(labels.max()) >= len(values):
         raise DataError("class_temperature must hold a temperature for every label 0 .. C - 1.")

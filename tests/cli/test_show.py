@@ -28,13 +28,6 @@ def test_card_of_a_method_outside_the_catalogue(invoke: Any) -> None:
     assert "counterpoint fit simclr" in shown
 
 
-def test_card_of_a_planned_system_says_so(invoke: Any) -> None:
-    planned = next(entry for entry in catalog.entries() if entry.status == "planned")
-    shown = invoke("show", planned.id).stdout
-    assert planned.arxiv in shown
-    assert "not here yet" in shown
-
-
 def test_committed_claims_are_shown(as_json: Any, invoke: Any) -> None:
     (claim,) = as_json("show", "naive-bayes-probe")["claims"]
     shown = invoke("show", "naive-bayes-probe").stdout

@@ -123,6 +123,7 @@ def row(store: Store, reviewer: str, number: int) -> dict[str, Any]:
             raise SettingError(f"There is no row {number} with a label to review.")
         names = ("rank", "label", "suggested", "credibility", "confidence", "kind", "reason")
         near = [_neighbour(database, values | {"row": one}) for one in json.loads(found[10])]
+    shown = [neighbour for neighbour in near if neighbour is not None]
     standing = store.standing(reviewer, number)
     return {
         "row": number,
@@ -130,7 +131,7 @@ def row(store: Store, reviewer: str, number: int) -> dict[str, Any]:
         "text": found[7],
         "size": found[8],
         "fields": json.loads(found[9]),
-        "neighbours": near,
+        "neighbours": shown,
         "decision": standing and vars(standing),
     }
 
@@ -186,12 +187,14 @@ def kinds(store: Store, reviewer: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _neighbour(database: Any, values: dict[str, Any]) -> dict[str, Any]:
+def _neighbour(database: Any, values: dict[str, Any]) -> dict[str, Any] | None:
     found = database.execute(
         f"SELECT a.name, d.after, SUBSTR(c.head, 1, {NEAR_HEAD}), c.title {_NAMED} "
         "AND i.row = :row",
         values,
     ).fetchone()
+    if found is None:
+        return None
     label, decided, text, title = found
     return {
         "row": values["row"],

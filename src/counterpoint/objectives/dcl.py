@@ -12,10 +12,11 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.ranks import gathered_rows, is_distributed
+from counterpoint.engine.ranks import gathered_rows
 from counterpoint.engine.softmax import one_way, self_way
 from counterpoint.engine.terms import Reduction, Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import SettingError
+from counterpoint.objectives.decoupled import left_out
 from counterpoint.objectives.duplicates import in_views
 from counterpoint.objectives.registry import Loss, objective
 
@@ -171,11 +172,7 @@ def _decoupled(
 ) -> Tensor:
     check_reduction(reduction)
     n = same_rows(z1=z1, z2=z2)
-    if n == 1 and not (across_ranks and is_distributed()):
-        raise DataError(
-            "A single sample has no negatives, and without them the decoupled loss is not defined. "
-            "Use a batch of at least 2 (drop_last=True in the loader)."
-        )
+    others = left_out(True, n, across_ranks, n, -n)
     z1, z2 = prepare(normalize, z1=z1, z2=z2)
     views = 2 if symmetric else 1
     scale = inverse_temperature(temperature, views * n, z1)
@@ -191,7 +188,7 @@ def _decoupled(
         return self_way(
             both,
             scale,
-            Terms(excluded=(0, n, -n), valid=valid),
+            Terms(excluded=(0, *others), valid=valid),
             pull=pull,
             reduction=reduction,
             across_ranks=across_ranks,

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 from examples import accepts, arguments, examples
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from counterpoint import objectives
 from counterpoint.engine import rows as rows_module
@@ -48,6 +50,13 @@ QUADRATIC = {
     "triplet_ranking": "takes the N x N scores",
 }
 """Objectives that keep N x N numbers for the backward pass, and why."""
+
+LARGE_FOR_A_MOMENT = {
+    **QUADRATIC,
+    "masked_supcon": "takes the N x N weights",
+    "mochi_in_batch": "mixes from a quarter of the batch, until that is 1024 rows",
+}
+"""Objectives that make a tensor of N x N numbers at any time, and why."""
 
 SPARSE_HALF = {"pot": "torch has no sparse products in half precision, nor has its encoder"}
 
@@ -135,7 +144,7 @@ def test_all_are_offered_as_function_and_module():
 
 def test_exceptions_name_objectives():
     names = {one.name for one in registered()}
-    assert {*NOT_THE_DERIVATIVE, *QUADRATIC, *SPARSE_HALF, *STEEP_AT_ZERO} <= names
+    assert {*NOT_THE_DERIVATIVE, *LARGE_FOR_A_MOMENT, *SPARSE_HALF, *STEEP_AT_ZERO} <= names
     assert {name for name, _ in UNEQUAL_SIZES} <= names
 
 
@@ -393,6 +402,33 @@ def test_bytes_saved_for_backward_grow_linearly(objective, reduction, monkeypatc
             small.options["reduction"] = large.options["reduction"] = reduction
         linear = bytes_saved(large) < 4.5 * bytes_saved(small)
         assert linear == (objective.name not in QUADRATIC), str(large)
+
+
+class Largest(TorchDispatchMode):
+    """Bytes of the largest tensor that is made."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for x in tree_leaves(made):
+            if isinstance(x, Tensor) and x.layout == torch.strided:
+                self.bytes = max(self.bytes, x.untyped_storage().nbytes())
+        return made
+
+
+def largest(example):
+    with Largest() as seen:
+        example().backward()
+    return seen.bytes
+
+
+@each_objective
+def test_no_tensor_of_all_pairs_is_ever_made(objective, monkeypatch):
+    monkeypatch.setattr(tiles_module, "TILE", 32)
+    monkeypatch.setattr(rows_module, "BLOCK_NUMBERS", 2048)
+    linear = largest(examples(objective, 192)[0]) < 4.5 * largest(examples(objective, 48)[0])
+    assert linear == (objective.name not in LARGE_FOR_A_MOMENT)
 
 
 @each_objective

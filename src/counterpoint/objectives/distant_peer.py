@@ -15,6 +15,7 @@ from counterpoint.engine.checks import (
     inverse_temperature,
     prepare,
 )
+from counterpoint.engine.rows import row_blocks
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError, unknown_name
 from counterpoint.objectives.contrast import contrast
@@ -119,17 +120,23 @@ def _chosen(
         rows = (trusted & (labels == label)).nonzero()[:, 0]
         if len(rows) < 2:
             continue
-        distance = -(unit[rows] @ unit[rows].T)
-        if choice == "near":
-            distance = -distance
-        distance.fill_diagonal_(-torch.inf)
         taken = min(peers, len(rows) - 1)
-        best = distance.sort(dim=1, descending=True, stable=True).indices[:, :taken]
         anchors.append(rows.repeat_interleave(taken))
-        chosen.append(rows[best.reshape(-1)])
+        chosen.append(rows[_best(unit[rows], taken, choice).reshape(-1)])
     if not anchors:
         return labels.new_zeros(0), labels.new_zeros(0)
     return torch.cat(anchors), torch.cat(chosen)
+
+
+def _best(unit: Tensor, count: int, choice: Choice) -> Tensor:
+    """The nearest or farthest others of each row ``(n, count)``, in blocks; first of equal ones."""
+    sign = 1 if choice == "near" else -1
+    found = []
+    for part in row_blocks(len(unit), len(unit)):
+        scores = sign * (unit[part] @ unit.T)
+        scores.diagonal(part.start).fill_(-torch.inf)
+        found.append(scores.sort(dim=1, descending=True, stable=True).indices[:, :count])
+    return torch.cat(found)
 
 
 class DistantPeer(Loss, function=distant_peer):

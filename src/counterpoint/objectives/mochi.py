@@ -20,6 +20,8 @@ from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.mixing import Mixtures, draw_mixtures, hardest_rows
 
 SOURCE = "Kalantidis et al. 2020, Hard Negative Mixing for Contrastive Learning, arXiv 2010.01028"
+MOST = 1024
+"""Rows of a batch that are mixed from at most, where no number is given."""
 
 
 @objective(
@@ -125,7 +127,8 @@ def mochi_in_batch(
         z1: first view, float ``(N, D)``, N at least 2.
         z2: second view, float ``(N, D)``.
         temperature: positive; one number, a learnable scalar, or one value an anchor ``(2N,)``.
-        hardest: rows of ``cat([z1, z2])`` mixed from, at most 2N - 2; None takes a quarter of them.
+        hardest: rows of ``cat([z1, z2])`` mixed from, at most 2N - 2; None takes a quarter of
+            them, up to the 1024 of `mochi`.
         pairs: mixtures of two negatives.
         with_query: mixtures of the anchor and a negative.
         mixtures: drawn before, of the 2N anchors from the 2N rows.
@@ -153,7 +156,7 @@ def mochi_in_batch(
     if mixtures is None and pairs + with_query:
         own = torch.arange(n, device=z.device) if ids is None else ids
         apart = negatives_only(own.repeat(2), None, z, 0, True, False)
-        count = max(1, (2 * n - 2) // 4) if hardest is None else hardest
+        count = min(max(1, (2 * n - 2) // 4), MOST) if hardest is None else hardest
         hard = hardest_rows(z.detach(), z.detach(), count, apart)
         mixtures = draw_mixtures(hard, pairs, with_query, z, generator)
     pull = scale * torch.linalg.vecdot(z1, z2).repeat(2)

@@ -172,9 +172,9 @@ CLAIM = Claim(
         "identity_tolerance": TOLERANCE,
         "pilot": "before the counted run one trial on seed 100; nothing was changed after it",
         "revisions": (
-            "After a first counted run (same seeds; the other parts as now): the change of MLCD was "
-            "the smallest over samples and constants, which one constant that happens to balance "
-            "one sample makes near 0; now it is each sample's largest.",
+            "After a first counted run (same seeds; the other parts as now): the change of MLCD "
+            "was the smallest over samples and constants, which one constant that happens to "
+            "balance one sample makes near 0; now it is each sample's largest.",
         ),
     },
     measure=measure,

@@ -42,7 +42,7 @@ LIMIT = 3000
 
 
 def gain(z: Any, y: Any, truth: Any, found: Judgement, decided: int) -> tuple[float, ...]:
-    """Average precision of the suggestions left, before and after a re-rank."""
+    """Average precision of the suggestions left, before and after; NaN where all are found."""
     order = np.lexsort((-found.confidence, found.credibility, ~found.flagged))
     anchors, rest = order[:decided], order[decided:]
     after = anchored(
@@ -57,6 +57,8 @@ def gain(z: Any, y: Any, truth: Any, found: Judgement, decided: int) -> tuple[fl
     )
     left = rest[found.flagged[rest]]
     wrong = (y != truth)[left]
+    if not wrong.any():
+        return float("nan"), float("nan")
     scores = (1 - found.credibility[left], after.wrong[left])
     return tuple(float(average_precision_score(wrong, score)) for score in scores)
 

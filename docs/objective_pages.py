@@ -123,8 +123,8 @@ def _arguments(part: dict[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for a in part["arguments"]:
         default = "" if a["default"] is None else f"`{a['default']}`"
-        about = _cell(_flowing(a["about"]))
-        yield f"| `{a['name']}` | `{_cell(a['type'])}` | {default} | {about} |"
+        about = _one_line(_flowing(a["about"]))
+        yield f"| `{a['name']}` | `{_one_line(a['type'])}` | {default} | {about} |"
     yield f"\n**Returns:** {_flowing(part['sections']['Returns'])}\n"
     yield f"**Raises:**\n\n{_errors(part['sections'].get('Raises', ''))}\n"
 
@@ -142,15 +142,18 @@ def _relations(name: str, relations: list[dict[str, Any]]) -> Iterator[str]:
     if not relations:
         return
     yield "## Relations\n"
-    yield "Each is a test: value and gradients in float64.\n"
+    yield "Each is a test: value and gradients in float64, to 1e-9 or as stated.\n"
     for relation in relations:
         of = "" if relation["of"] == name else f"{_link(relation['of'])}: "
-        yield f"{of}{_linked(relation['says'])}\n"
+        to = f" To {relation['within']:g}." if relation["within"] > 1e-9 else ""
+        yield f"{of}{_linked(relation['says'])}{to}\n"
         sign = "==" if relation["compare"] == "value and gradient" else "# has the gradient of\n"
         yield f"```python\n{relation['this']}\n{sign} {relation['that']}\n```\n"
     used = {k: v for relation in relations for k, v in relation["inputs"].items()}
     yield '??? note "The names in these expressions"\n'
-    yield "    Functions are those of `torch` and of `counterpoint.objectives.functional`.\n"
+    yield "    Functions are those of `counterpoint.objectives.functional`, else of `torch`; also"
+    yield "    `normalize` and `cross_entropy` of `torch.nn.functional`, `compile_loss` of"
+    yield "    `counterpoint.objectives.preference_logic`, and `icnn_score` of its own module.\n"
     yield "    ```python"
     yield from (f"    {key} = {code}" for key, code in used.items())
     yield "    ```\n"
@@ -186,5 +189,5 @@ def _link(name: str, path: str | None = None) -> str:
     return f"[`{name}`]({path or f'{name}.md'})"
 
 
-def _cell(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())

@@ -90,10 +90,11 @@ def _advice(record: Mapping[str, Any]) -> Iterator[str]:
 def _proved(name: str, record: Mapping[str, Any]) -> None:
     """What a test runs: relations and the example."""
     if record["relations"]:
-        out.print("[bold]Relations[/] (each a test)")
+        out.print("[bold]Relations[/] (each a test, to 1e-9 or as stated)")
     for relation in record["relations"]:
         of = "" if relation["of"] == name else f"{relation['of']}: "
-        out.print(f"  {of}{relation['says']}", markup=False)
+        to = f" To {relation['within']:g}." if relation["within"] > 1e-9 else ""
+        out.print(f"  {of}{relation['says']}{to}", markup=False)
         sign = "has the gradient of" if relation["compare"] == "gradient" else "=="
         out.print(f"    {relation['this']}\n    {sign} {relation['that']}", markup=False)
     out.print("[bold]Example[/]")

@@ -219,6 +219,9 @@ def _check(
     for name, matrix in (("view", view), ("bounds", bounds.whole)):
         if matrix.shape != (count, count) or not matrix.is_sparse:
             raise DataError(f"{name} must be sparse ({count}, {count}).")
+    inner = encoder.first.weight.dtype
+    if inner != x.dtype:
+        raise DataError(f"The encoder computes in {inner} and x is {x.dtype}; convert one of them.")
     if x.shape[1] != encoder.first.in_features:
         raise DataError(f"x must have width {encoder.first.in_features}, got {x.shape[1]}.")
     if other.shape[1:] != (encoder.second.out_features,):

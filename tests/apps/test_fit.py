@@ -105,3 +105,23 @@ def test_an_encoder_object_is_trained_in_place(digits, tmp_path):
     assert model.encoder is encoder
     after = list(encoder.parameters())
     assert any(not torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+def test_a_generator_is_trained_first_and_goes_on_where_it_was(tmp_path, monkeypatch):
+    """Killed while its generator is trained, a run resumes to the numbers of one left alone."""
+    pytest.importorskip("diffusers")
+    monkeypatch.setenv("COUNTERPOINT_CACHE", str(tmp_path / "cache"))
+    data = sources.load("digits", limit=20)
+    chosen = {"sampling": 2, "encoder": "mlp", **QUICK, "batch_size": 8}
+    whole = fit("genview", data, out=tmp_path / "whole", **chosen)
+    assert (tmp_path / "whole" / "generator" / "model" / "pipeline").is_dir()
+
+    def interrupt(event):
+        if event.stage == "train diffusion" and event.done >= 20:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        fit("genview", data, out=tmp_path / "cut", on_progress=interrupt, **chosen)
+    resumed = fit("genview", data, out=tmp_path / "cut", resume=True, **chosen)
+    for mine, theirs in zip(whole.encoder.parameters(), resumed.encoder.parameters(), strict=True):
+        assert torch.equal(mine, theirs)

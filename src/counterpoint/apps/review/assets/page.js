@@ -402,7 +402,8 @@
   };
 
   document.addEventListener("keydown", (event) => {
-    const writing = event.target.closest("input, select, textarea, dialog");
+    /* A dialog that has just closed may still hold the focus. */
+    const writing = event.target.closest("input, select, textarea") && !event.target.closest("dialog:not([open])");
     if (event.key === "Escape" && event.target.closest("form.filters")) event.target.blur();
     if (writing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];

@@ -124,7 +124,7 @@ def test_the_budget_is_kept(contents: Contents) -> None:
     kept.keep_settings({"rounds": 1, "folds": 3, "epochs": 1e6})
     start = time.monotonic()
     assert FITTING.fit(contents, 4.0, kept, told.append) is not None
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 8
     assert {event.stage for event in told} == {"fine-tune"}
     assert [event.done for event in told] == sorted(event.done for event in told)
     assert told[-1].done == told[-1].total == 4

@@ -47,6 +47,22 @@ def test_every_part_can_be_switched_and_finds_wrong_labels(data: Any, parts: Any
     assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
 
 
+def test_a_further_judge_joins(data: Any) -> None:
+    z, truth, y = data
+    found = Judge(network=False).judge(z, y)
+    sure = np.full((600, 6), 0.02)
+    sure[np.arange(600), truth] = 0.9
+    further = np.empty_like(sure)
+    further[found.group] = sure
+    joined = found.joined(further)
+    wrong = y != truth
+    assert f1(joined.flagged, wrong) > 0.95
+    assert (joined.suggested == truth)[wrong & joined.flagged].all()
+    alone = found.joined(further, weight=0.0)
+    np.testing.assert_array_equal(np.argsort(alone.margin), np.argsort(found.margin))
+    np.testing.assert_array_equal(joined.predict(z), found.predict(z))
+
+
 def test_a_label_has_no_part_in_its_own_judgement(data: Any) -> None:
     z, _, y = data
     changed = y.copy()

@@ -188,7 +188,7 @@ class DyCE(nn.Module):
         if len(self) < self.size:
             return False
         k_means = require("sklearn.cluster", "probe").KMeans
-        with warnings.catch_warnings():
+        with require("threadpoolctl", "probe").threadpool_limits(1), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Number of distinct clusters")
             found = k_means(len(self.prototypes), n_init=RESTARTS, random_state=self.seed).fit(
                 unit_rows(self.entries).cpu().numpy()

@@ -16,7 +16,7 @@ def digits():
 
 def test_transport_gains_on_digits_and_most_with_one_shot():
     z, y = digits()
-    one, five = (FewShot(shots=shots, episodes=40).measure(z, y) for shots in (1, 5))
+    one, five = (FewShot(shots=shots, episodes=30).measure(z, y) for shots in (1, 5))
     json.dumps(one)
     assert one["classes"] == 10
     assert one["gain"]["ci95"][0] > 0.02

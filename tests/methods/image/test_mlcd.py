@@ -98,6 +98,14 @@ def test_a_batch_with_more_classes_than_the_share_keeps_them_all(build, data):
     assert torch.equal(moved.nonzero().flatten(), method.labels[:64].unique())
 
 
+def test_the_loss_of_a_batch_is_the_mean_of_its_images(build, data):
+    method = build(rate=1.0).eval()
+    method.begin_epoch(0, data)
+    batch = batch_of(method, data, 2)
+    alone = [method(part)["loss"].detach() for part in batch.chunks(1)]
+    torch.testing.assert_close(method(batch)["loss"].detach(), torch.stack(alone).mean())
+
+
 def test_clusters_that_die_are_negatives_alone(build, data, tmp_path):
     pixels = data.train.gather(range(5)).repeat(20, 1, 1, 1)
     few = replace(data, train=Split(ImageStack(pixels), [str(i) for i in range(100)]))

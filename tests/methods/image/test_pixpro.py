@@ -53,10 +53,19 @@ def test_crops_that_do_not_meet_give_zero(objective, data):
     method = built(objective=objective)
     batch = with_boxes(batch_of(method, data), [0.0, 0.0, 0.2, 0.2], [0.7, 0.7, 1.0, 1.0])
     parts = method(batch)
-    assert float(parts["loss"]) == 0
+    assert float(parts["loss"].detach()) == 0
     assert float(parts["matched"]) == 0
     parts["loss"].backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
+
+
+@KINDS
+def test_a_single_image_has_a_loss_of_its_own(objective, data):
+    method = built(objective=objective).eval()
+    loss = method(batch_of(method, data, rows=1))["loss"].detach()
+    both = method(batch_of(method, data, rows=2))["loss"].detach()
+    assert loss.isfinite()
+    assert loss != both
 
 
 def test_only_queries_are_propagated_and_keys_take_no_gradient(data):

@@ -32,6 +32,7 @@ class PixPro(Method):
     place in the other view; there are no negatives. PixContrast (``pixpro+pixcontrast`` in a
     comparison): a cell finds the keys of its place among those of the image's other view. Order of
     a step: momentum update, cells and keys, loss. The embedding is the mean of the feature map.
+    A map should have many cells: ``conv-dense`` makes 8 x 8 of 32 pixels, ``conv-small`` 2 x 2.
 
     With several processes an encoder whose own pooling has weights, such as a MobileNet, needs
     ``strategy="ddp_spawn_find_unused_parameters_true"``.

@@ -134,7 +134,7 @@ class FineTuning:
                 nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
                 optimiser.step()
                 if on_step is not None:
-                    on_step(max((step + 1) / steps, passed), float(loss.detach()))
+                    on_step(min(max((step + 1) / steps, passed), 1.0), float(loss.detach()))
         return tuned.eval()
 
     def _optimiser(self, tuned: Tuned) -> torch.optim.Optimizer:

@@ -38,6 +38,20 @@ class Part:
     every_seed: bool = False
 
 
+def exact(id: str, claim: str, method: str, metric: str = "difference") -> Part:
+    """An identity: on every seed the mismatch stays below the tolerance, which is the baseline."""
+    return Part(
+        id=id,
+        claim=claim,
+        method=method,
+        baseline="the tolerance",
+        metric=metric,
+        direction="lower",
+        refuted_below=0.0,
+        every_seed=True,
+    )
+
+
 @dataclass(frozen=True)
 class Claim:
     """A paper's claim as an experiment, its settings fixed before it is run.

@@ -129,7 +129,7 @@ def test_few_shot_and_dense_probes(fitted: Path) -> None:
     assert f"{dense['accuracy']:.3f}" in run(*probe, "dense").stdout
     refused = run(*probe, "protocol", "--set", "ways=2")
     assert refused.exit_code == 2
-    assert "--set is for" in refused.stderr
+    assert "takes no setting, so not ways" in refused.stderr
 
 
 def test_inspect_writes_a_page(fitted: Path, tmp_path: Path) -> None:

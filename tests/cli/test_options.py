@@ -107,7 +107,7 @@ def test_unknown_keys_of_a_verb_with_settings_are_settings(tmp_path: Path) -> No
 def test_unknown_keys_of_a_verb_without_settings_are_refused(tmp_path: Path, invoke: Any) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("datum: digits\n")
-    result = invoke("probe", "model", "--data", "digits", "--config", path)
+    result = invoke("embed", "model", "--data", "digits", "--config", path)
     assert result.exit_code == 2
     assert "Did you mean data?" in result.stderr
 

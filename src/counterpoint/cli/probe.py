@@ -58,7 +58,10 @@ def probe(
 
     values = settings(context, sets)
     if probe is Probe.protocol and values:
-        raise SettingError("--set is for --probe few-shot and dense; the protocol has a name.")
+        raise SettingError(
+            f"The protocol takes no setting, so not {', '.join(values)}; --probe few-shot and "
+            "--probe dense do."
+        )
     opened, samples = open_both(model, data, text, label, limit)
     if probe is not Probe.protocol:
         _other(probe, opened, samples, values, as_json)

@@ -45,7 +45,7 @@ def reduce_rows(
         values = torch.where(counted, values, 0.0)
     if reduction == "none":
         return values
-    return _reduce_total(values.sum(), _count(values, counted), reduction, across_ranks)
+    return reduce_total(values.sum(), _count(values, counted), reduction, across_ranks)
 
 
 def _warn_of_uncounted(counted: Tensor) -> None:
@@ -59,7 +59,8 @@ def _count(values: Tensor, counted: Tensor | None) -> Tensor:
     return counted.sum().to(values.dtype)
 
 
-def _reduce_total(total: Tensor, count: Tensor, reduction: Reduction, across_ranks: bool) -> Tensor:
+def reduce_total(total: Tensor, count: Tensor, reduction: Reduction, across_ranks: bool) -> Tensor:
+    """Sum or mean over the anchors of all ranks, from this rank's sum ``()`` and count ``()``."""
     if across_ranks:
         total, count = global_value(total), global_sum(count)
     return total / count.clamp(min=1) if reduction == "mean" else total
@@ -104,7 +105,7 @@ def one_way(
         _warn_of_uncounted(rows.counted if counted is None else counted)
         if pull is None:
             return rows.values, rows
-        return rows.values - _reduce_total(
+        return rows.values - reduce_total(
             torch.dot(weights, pull), _count(weights, counted), reduction, False
         ), rows
     values = rows.values if pull is None else rows.values - pull
@@ -170,7 +171,7 @@ def row_way(
     )
     if weights is None:
         return reduce_rows(losses, counted, reduction)
-    return _reduce_total(losses, _count(weights, counted), reduction, across_ranks)
+    return reduce_total(losses, _count(weights, counted), reduction, across_ranks)
 
 
 def two_way(

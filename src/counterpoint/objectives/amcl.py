@@ -21,7 +21,7 @@ from counterpoint.engine.nearest import nearest_candidates
 from counterpoint.engine.ranks import gathered_rows, global_positions, global_start
 from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.similarity import unit_rows
-from counterpoint.engine.softmax import reduce_rows
+from counterpoint.engine.softmax import reduce_rows, reduce_total
 from counterpoint.engine.terms import IndexFunction, Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.duplicates import negatives_only
@@ -142,19 +142,25 @@ def amcl(
     start = 0
     if across_ranks:
         start, pool = global_start(anchors), gathered_rows(pool)
-    values = []
+    weights = None if reduction == "none" else torch.ones_like(anchors[:, 0, 0])
+    losses = []
     for head in range(anchors.shape[1]):
         own = _Head(
             anchors[:, head], positives[:, head], pool[:, head], scale, pair_temperature, normalize
         )
         attraction = beta * own.penalty(own.positive) - own.logit
         if hardest is None and form == "softmax":
-            repulsion = own.from_all(valid, start, beta, decoupled)
+            repulsion = own.from_all(valid, start, beta, decoupled, weights)
         else:
             repulsion = own.from_hardest(valid, start, beta, decoupled, hardest or 1, form)
-        values.append(attraction + repulsion)
-    total = torch.stack(values)
-    return reduce_rows(getattr(total, heads)(0), None, reduction, across_ranks)
+        if weights is None:
+            losses.append(attraction + repulsion)
+        else:
+            losses.append(attraction.sum() + repulsion.sum())
+    total = getattr(torch.stack(losses), heads)(0)
+    if weights is None:
+        return reduce_rows(total, None, reduction)
+    return reduce_total(total, weights.sum(), reduction, across_ranks)
 
 
 class _Head:
@@ -183,8 +189,15 @@ class _Head:
     def penalty(self, temperatures: Tensor) -> Tensor:
         return temperature_penalty(temperatures, self.anchors.shape[1])
 
-    def from_all(self, valid: IndexFunction, start: int, beta: float, decoupled: bool) -> Tensor:
-        """The softmax over all negatives, in blocks of rows.
+    def from_all(
+        self,
+        valid: IndexFunction,
+        start: int,
+        beta: float,
+        decoupled: bool,
+        weights: Tensor | None,
+    ) -> Tensor:
+        """The softmax over all negatives, in blocks of rows; with weights their sum ``()``.
 
         Scores of phi are further columns: candidates are ``[c, 0]``, then ``[0, phi(c)]``.
         """
@@ -206,7 +219,13 @@ class _Head:
             return self._push(s, t, valid(i, j[:, :count]), logit, beta, decoupled)
 
         return row_losses(
-            of_rows, a, c, a.new_ones(()), per_row=(self.logit, self.constant), first=start
+            of_rows,
+            a,
+            c,
+            a.new_ones(()),
+            per_row=(self.logit, self.constant),
+            weights=weights,
+            first=start,
         )
 
     def from_hardest(

@@ -8,6 +8,14 @@ from torch import Tensor
 from counterpoint.engine.rows import row_blocks
 from counterpoint.engine.terms import IndexFunction, index_block
 
+TILE_ROWS = 256
+TILE_COLUMNS = 16384
+GROUP = 16
+"""Members of a group of scores whose maximum tells whether to look at them."""
+ONE_DNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+    torch.ops.mkldnn, "_linear_pointwise"
+)
+
 
 @torch.no_grad()
 def best_candidates(
@@ -61,3 +69,74 @@ def nearest_candidates(
         positions.append(found.indices)
         there.append(found.values > -torch.inf)
     return torch.cat(positions), torch.cat(there)
+
+
+@torch.no_grad()
+def most_similar(
+    anchors: Tensor, candidates: Tensor, count: int, own: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest ``<a_i, c_j>`` of every anchor, in tiles, falling along each row.
+
+    Args:
+        anchors: ``(N, D)``.
+        candidates: same dtype ``(M, D)``.
+        count: between 1 and the candidates that may be found.
+        own: position of the first anchor among the candidates, where the anchors are some of them:
+            no anchor finds itself. Positions outside the candidates find nothing to leave out.
+
+    Returns:
+        Products ``(N, count)``, and positions int64 ``(N, count)``.
+    """
+    found = [
+        _merged_row(anchors[start : start + TILE_ROWS], candidates, count, own, start)
+        for start in range(0, len(anchors), TILE_ROWS)
+    ]
+    return torch.cat([value for value, _ in found]), torch.cat([place for _, place in found])
+
+
+def _merged_row(
+    anchors: Tensor, candidates: Tensor, count: int, own: int | None, start: int
+) -> tuple[Tensor, Tensor]:
+    value = anchors.new_empty(len(anchors), 0)
+    place = torch.empty(len(anchors), 0, dtype=torch.long, device=anchors.device)
+    for first in range(0, len(candidates), TILE_COLUMNS):
+        scores = _products(anchors, candidates[first : first + TILE_COLUMNS])
+        if own is not None:
+            _fill_diagonal(scores, own + start - first)
+        best, at = _largest(scores, count)
+        value, place = torch.cat([value, best], 1), torch.cat([place, at + first], 1)
+        value, kept = value.topk(min(count, value.shape[1]), dim=1)
+        place = place.gather(1, kept)
+    return value, place
+
+
+def _products(anchors: Tensor, candidates: Tensor) -> Tensor:
+    """``anchors @ candidates.T``; in float32 by oneDNN, which beats MKL on many processors."""
+    if ONE_DNN and anchors.dtype == torch.float32 and anchors.device.type == "cpu":
+        products: Tensor = torch.ops.mkldnn._linear_pointwise(
+            anchors, candidates, None, "none", [], ""
+        )
+        return products
+    return anchors @ candidates.T
+
+
+def _fill_diagonal(scores: Tensor, first: int) -> None:
+    """``scores[i, first + i] = -inf`` where there is such a column."""
+    rows = torch.arange(len(scores), device=scores.device)
+    rows = rows[(rows + first >= 0) & (rows + first < scores.shape[1])]
+    scores[rows, rows + first] = -torch.inf
+
+
+def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """``scores.topk(count)``: the largest lie in the ``count`` groups of the largest maxima."""
+    groups = scores.shape[1] // GROUP
+    if groups <= 2 * count:
+        return scores.topk(min(count, scores.shape[1]), dim=1)
+    whole = groups * GROUP
+    maxima = scores[:, :whole].view(len(scores), GROUP, groups).amax(1)
+    members = torch.arange(GROUP, device=scores.device)[:, None] * groups
+    places = maxima.topk(count, dim=1, sorted=False).indices[:, None] + members
+    rest = torch.arange(whole, scores.shape[1], device=scores.device).expand(len(scores), -1)
+    candidates = torch.cat([places.flatten(1), rest], 1)
+    value, at = scores.gather(1, candidates).topk(count, dim=1)
+    return value, candidates.gather(1, at)

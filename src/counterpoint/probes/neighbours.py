@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from counterpoint.errors import SettingError, require
+from counterpoint.engine.nearest import most_similar
+from counterpoint.errors import SettingError
 from counterpoint.probes.inputs import Ints, features
 from counterpoint.probes.scaling import unit_length
 
@@ -35,11 +37,7 @@ def neighbours(
     most = len(b) - exclude_same_row
     if not 1 <= k <= most:
         raise SettingError(f"k must lie between 1 and {most}, the candidates there are; got {k}.")
-    index = require("faiss", "probe").IndexFlatIP(b.shape[1])
-    index.add(b.astype(np.float32))
-    scores, found = index.search(q.astype(np.float32), k + exclude_same_row)
-    if not exclude_same_row:
-        return scores, found
-    same = found == np.arange(len(q))[:, None]
-    same[:, -1] |= ~same.any(axis=1)  # own row not among the found: drop the least similar
-    return scores[~same].reshape(-1, k), found[~same].reshape(-1, k)
+    queried, found = (torch.from_numpy(z.astype(np.float32)) for z in (q, b))
+    own = 0 if exclude_same_row else None
+    scores, places = most_similar(queried, found, k, own)
+    return scores.numpy(), places.numpy()

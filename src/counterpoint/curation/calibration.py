@@ -7,6 +7,7 @@ import numpy as np
 from counterpoint.probes.inputs import Floats, Ints
 
 SMALLEST = 1e-9
+TRIED_ROWS = 100_000
 TEMPERATURES = np.geomspace(0.2, 5, 60)
 
 
@@ -18,13 +19,21 @@ def temperature_scaled(probabilities: Floats, labels: Ints) -> tuple[Floats, flo
         labels: ``(N,)``; wrong ones among them make the probabilities humbler, never bolder.
 
     Returns:
-        ``(N, C)`` and T, one of 60 values between 0.2 and 5.
+        ``(N, C)`` and T, one of 60 values between 0.2 and 5, chosen on at most 100,000 evenly
+        spaced rows.
     """
-    logs = np.log(probabilities + SMALLEST)
-    rows = np.arange(len(labels))
-    losses = [-np.log(scaled(logs, t)[rows, labels] + SMALLEST).mean() for t in TEMPERATURES]
+    every = len(labels)
+    rows = np.arange(every) if every <= TRIED_ROWS else np.linspace(0, every - 1, TRIED_ROWS)
+    rows = rows.astype(np.int64)
+    logs, given = np.log(probabilities[rows] + SMALLEST), labels[rows]
+    at = np.arange(len(rows))
+    losses = [-np.log(scaled(logs, t)[at, given] + SMALLEST).mean() for t in TEMPERATURES]
     best = float(TEMPERATURES[int(np.argmin(losses))])
-    return scaled(logs, best), best
+    found = np.empty_like(probabilities)
+    for start in range(0, every, TRIED_ROWS):
+        part = slice(start, start + TRIED_ROWS)
+        found[part] = scaled(np.log(probabilities[part] + SMALLEST), best)
+    return found, best
 
 
 def scaled(logs: Floats, temperature: float) -> Floats:

@@ -23,11 +23,15 @@ class Neighbours:
 
     Attributes:
         similarity: cosines ``(N, K)``, falling along each row.
-        index: rows ``(N, K)``, int64.
+        index: rows ``(N, K)``, integers.
     """
 
-    similarity: Floats
-    index: Ints
+    similarity: np.ndarray[Any, Any]
+    index: np.ndarray[Any, Any]
+
+    def __getitem__(self, rows: Any) -> Neighbours:
+        """Those of some rows."""
+        return Neighbours(self.similarity[rows], self.index[rows])
 
 
 def centred(embeddings: Any, mean: Floats | None = None) -> Floats:
@@ -96,7 +100,7 @@ def margin(shares: Floats, labels: Ints) -> Floats:
     return gap
 
 
-def undecidable(z: Floats, labels: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def undecidable(z: np.ndarray[Any, Any], labels: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Rows that neighbours cannot judge: the only one of its class, or a zero vector."""
     counts = np.bincount(labels)
     alone: np.ndarray[Any, np.dtype[np.bool_]] = (counts[labels] < 2) | ~z.any(axis=1)

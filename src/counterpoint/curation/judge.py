@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,21 +16,24 @@ from counterpoint.curation.credibility import (
     credibility,
     label_shares,
     nearest,
-    on_simplex,
     undecidable,
 )
 from counterpoint.curation.duplicates import Conflict, conflicts
+from counterpoint.curation.neighbour_search import slices
 from counterpoint.curation.soft_labels import bandwidth, kernel_density, soft_targets
 from counterpoint.curation.threads import one_thread
-from counterpoint.curation.wrong_labels import flag, log_margins, noise_share, probability_wrong
+from counterpoint.curation.wrong_labels import flag, given_margins, noise_share, probability_wrong
+from counterpoint.data.stored_rows import StoredRows
 from counterpoint.errors import DataError, SettingError
 from counterpoint.probes.inputs import Floats, Ints, class_labels, features
 from counterpoint.probes.neighbours import neighbours
 from counterpoint.progress import OnProgress, Progress
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Rows = Floats | StoredRows
 SMALLEST = 1e-9
 FEWEST_ROWS = 10
+LEARNT_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -95,38 +99,73 @@ class Judge:
         y = class_labels(labels, len(every), "labels")
         group = _equal_rows(every) if group is None else group
         first = np.unique(group, return_index=True)[1]
-        classes = int(y.max()) + 1
-        if (y == y[0]).all():
-            raise DataError("All labels are the same class; there is nothing to compare.")
-        if len(first) < FEWEST_ROWS:
-            raise DataError(
-                f"{len(first)} different rows are too few to judge labels by each other; at least "
-                f"{FEWEST_ROWS} are needed."
-            )
-        said = np.zeros((len(first), classes))
-        np.add.at(said, (group, y), 1.0)
-        return self._judged(every[first], on_simplex(said), y, group, on_progress)
-
-    def _judged(
-        self, rows: Floats, said: Floats, y: Ints, group: Ints, on_progress: OnProgress | None
-    ) -> Judgement:
-        mean = rows.mean(axis=0)
-        z = centred(rows)
+        _check_enough(y, len(first))
+        rows = every[first]
+        mean, z = rows.mean(axis=0), centred(rows)
         if on_progress is not None:
             on_progress(Progress("find the neighbours", 0, 1))
         near = nearest(z, self.neighbours)
         if on_progress is not None:
             on_progress(Progress("find the neighbours", 1, 1))
-        votes = label_shares(near, said, temperature=self.temperature)
-        networks = None
+        return self._judged(z, mean, near, np.asarray(z.any(axis=1)), y, group, on_progress)
+
+    def judge_stored(
+        self,
+        rows: StoredRows,
+        mean: Floats,
+        find: Callable[[int], Neighbours],
+        labels: Ints,
+        group: Ints,
+        on_progress: OnProgress | None = None,
+    ) -> Judgement:
+        """As `judge`, with the contents on disk and probabilities in float32.
+
+        Beyond 100,000 contents the corrector learns from that many, drawn at random; every content
+        is still judged by networks that have not learnt from it.
+
+        Args:
+            rows: different contents, `centred`, ``(G, D)``.
+            mean: what was taken off ``(D,)``.
+            find: finds the given number of neighbours of each content.
+            labels: int64 ``(N,)``, 0, 1, 2, ...
+            group: content of each row, int64 ``(N,)``.
+            on_progress: told how far it is.
+
+        Raises:
+            DataError: one class, or fewer than 10 different rows.
+        """
+        _check_enough(labels, len(rows))
+        there = np.concatenate([rows[part].any(axis=1) for part in slices(len(rows))])
+        near = find(min(self.neighbours, len(rows) - 1))
+        return self._judged(rows, mean, near, there, labels, group, on_progress)
+
+    def _judged(
+        self,
+        z: Rows,
+        mean: Floats,
+        near: Neighbours,
+        there: Flags,
+        y: Ints,
+        group: Ints,
+        on_progress: OnProgress | None,
+    ) -> Judgement:
+        said: Floats = np.zeros((len(z), int(y.max()) + 1), dtype=z.dtype)
+        np.add.at(said, (group, y), 1)
+        said /= said.sum(axis=1, keepdims=True)
+        votes = np.empty_like(said)
+        for part in slices(len(z)):
+            votes[part] = label_shares(near[part], said, temperature=self.temperature)
+        networks, plain = None, votes
         if self.network:
-            networks, judged = self._corrected(z, said, near, votes, on_progress)
-            plain = (votes + judged) / 2 if self.votes else judged
-        else:
-            plain = votes
+            networks, plain = self._corrected(z, said, near, votes, on_progress)
+            if self.votes:
+                plain += votes
+                plain /= 2
         probabilities, heat = temperature_scaled(plain[group], y)
+        del plain
+        blind = undecidable(there[group][:, None], y)
         return Judgement(
-            **self._concluded(probabilities, z, y, group),
+            **self._concluded(probabilities, blind, y, group),
             labels=y,
             group=group,
             near=near,
@@ -139,12 +178,13 @@ class Judge:
             _heat=heat,
         )
 
-    def _concluded(self, probabilities: Floats, z: Floats, y: Ints, group: Ints) -> dict[str, Any]:
+    def _concluded(
+        self, probabilities: Floats, blind: Flags, y: Ints, group: Ints
+    ) -> dict[str, Any]:
         """What follows from calibrated probabilities ``(N, C)``."""
         share = noise_share(probabilities, y)
         wrong = probability_wrong(probabilities, y, share)
-        margins = log_margins(probabilities)[np.arange(len(y)), y]
-        blind = undecidable(z[group], y)
+        margins = given_margins(probabilities, y)
         wrong[blind] = share
         rare = np.bincount(y)[y] < self.smallest
         flagged = flag(np.where(blind | rare, 0.0, wrong), margins)
@@ -164,7 +204,7 @@ class Judge:
 
     def _corrected(
         self,
-        z: Floats,
+        z: Rows,
         said: Floats,
         near: Neighbours,
         votes: Floats,
@@ -173,22 +213,33 @@ class Judge:
         given = said.argmax(axis=1)
         folds = min(self.folds, len(z))
         fold = stratified_folds(given, folds, self.seed)
-        targets = np.broadcast_to(said, (folds, *said.shape))
+        learnt = _learnt(len(z), self.seed)
+        targets = np.broadcast_to(said[learnt], (folds, len(learnt), said.shape[1]))
         if self.soft:
-            targets = np.stack([self._softened(near, said, fold == held) for held in range(folds)])
-        trust = credibility(votes, given)
+            held_out = (fold == held for held in range(folds))
+            targets = np.stack([self._softened(near, said, held, learnt) for held in held_out])
+        trust = credibility(votes[learnt], given[learnt])
+        judged = np.empty_like(said)
         with one_thread():
             networks = self.corrector.fit(
-                z, targets, fold, given, trust, seed=self.seed, on_progress=on_progress
+                z[learnt],
+                targets,
+                fold[learnt],
+                given[learnt],
+                trust,
+                seed=self.seed,
+                on_progress=on_progress,
             )
-            return networks, networks.held_out(z, fold)
+            for part in slices(len(z)):
+                judged[part] = networks.held_out(z[part], fold[part])
+        return networks, judged
 
-    def _softened(self, near: Neighbours, said: Floats, held: Flags) -> Floats:
-        """Soft targets that no label of the held-out rows has touched."""
-        given = said.argmax(axis=1)
+    def _softened(self, near: Neighbours, said: Floats, held: Flags, rows: Ints) -> Floats:
+        """Soft targets of some rows that no label of the held-out rows has touched."""
+        near, own = near[rows], said[rows]
         votes = label_shares(near, said, temperature=self.temperature, without=held)
         density = kernel_density(near, said, bandwidth(near), without=held)
-        return soft_targets(said, density, credibility(votes, given))
+        return soft_targets(own, density, credibility(votes, own.argmax(axis=1)))
 
 
 @dataclass(frozen=True)
@@ -225,7 +276,7 @@ class Judgement:
     near: Neighbours
     votes: Floats
     said: Floats
-    _rows: Floats
+    _rows: Rows
     _mean: Floats
     _networks: Networks | None
     _judge: Judge
@@ -275,7 +326,7 @@ class Judgement:
         """
         mean = (1 - weight) * self.probabilities + weight * further[self.group]
         probabilities, _ = temperature_scaled(mean, self.labels)
-        concluded = self._judge._concluded(probabilities, self._rows, self.labels, self.group)
+        concluded = self._judge._concluded(probabilities, self.undecidable, self.labels, self.group)
         return replace(self, **concluded)
 
     def predict(self, embeddings: Any) -> Floats:
@@ -284,7 +335,7 @@ class Judgement:
         parts = []
         if self._judge.votes:
             k = min(self._judge.neighbours, len(self._rows))
-            similarity, index = neighbours(z, self._rows, k)
+            similarity, index = neighbours(z, self._rows[:], k)
             near = Neighbours(similarity.astype(np.float64), index)
             parts.append(label_shares(near, self.said, temperature=self._judge.temperature))
         if self._networks is not None:
@@ -295,6 +346,23 @@ class Judgement:
         others = self.probabilities.copy()
         others[np.arange(len(self.labels)), self.labels] = 0.0
         return others
+
+
+def _check_enough(y: Ints, contents: int) -> None:
+    if (y == y[0]).all():
+        raise DataError("All labels are the same class; there is nothing to compare.")
+    if contents < FEWEST_ROWS:
+        raise DataError(
+            f"{contents} different rows are too few to judge labels by each other; at least "
+            f"{FEWEST_ROWS} are needed."
+        )
+
+
+def _learnt(count: int, seed: int) -> Ints:
+    """The rows that the corrector learns from."""
+    if count <= LEARNT_ROWS:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, LEARNT_ROWS, replace=False))
 
 
 def _equal_rows(z: Floats) -> Ints:

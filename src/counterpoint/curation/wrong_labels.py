@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ LEAST_WRONG = 0.1
 CERTAIN = 1e-3
 LARGEST_SHIFT = 5.0
 BISECTIONS = 40
+PART_ROWS = 65_536
 
 
 def noise_share(probabilities: Floats, labels: Ints) -> float:
@@ -53,6 +55,15 @@ def log_margins(probabilities: Floats) -> Floats:
     return gap
 
 
+def given_margins(probabilities: Floats, labels: Ints) -> Floats:
+    """The `log_margins` of the given labels alone, ``(N,)``."""
+    margins = np.empty(len(labels))
+    for part in _parts(len(labels)):
+        own = labels[part]
+        margins[part] = log_margins(probabilities[part])[np.arange(len(own)), own]
+    return margins
+
+
 def probability_wrong(probabilities: Floats, labels: Ints, share: float) -> Floats:
     """``P(wrong | s_i) = share * g(s_i) / f(s_i)``, made to fall with the margin s.
 
@@ -69,20 +80,18 @@ def probability_wrong(probabilities: Floats, labels: Ints, share: float) -> Floa
     Returns:
         ``(N,)`` in [0, 1].
     """
-    rows = np.arange(len(labels))
-    margins = log_margins(probabilities)
-    given = margins[rows, labels]
-    weights = _confusion(probabilities, labels)[labels]
+    given = given_margins(probabilities, labels)
+    confused = _confusion(probabilities, labels)
     edges = np.unique(np.quantile(given, np.linspace(0, 1, min(BINS, len(given)) + 1)))
     inner = edges[1:-1]
     bins = len(inner) + 1
     place = np.searchsorted(inner, given, side="right")
     observed = np.bincount(place, minlength=bins)
-    planted = np.bincount(
-        np.searchsorted(inner, margins.ravel(), side="right"),
-        weights=weights.ravel(),
-        minlength=bins,
-    )
+    planted = np.zeros(bins)
+    for part in _parts(len(labels)):
+        margins = log_margins(probabilities[part]).ravel()
+        weights = confused[labels[part]].ravel()
+        planted += np.bincount(np.searchsorted(inner, margins, side="right"), weights, bins)
     ratio = share * planted / np.maximum(observed, 1)
     isotonic = require("sklearn.isotonic", "probe").IsotonicRegression
     falling = isotonic(y_min=0.0, y_max=1.0, increasing=False)
@@ -114,6 +123,12 @@ def _strict(wrong: Floats, margin: Floats) -> Floats:
     order = np.unique(margin, return_inverse=True)[1].reshape(-1)
     above: Floats = (1 - HAIR) * wrong + HAIR * (1 - order / max(order.max(), 1))
     return above
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Rows whose margins of all classes are held at once."""
+    for start in range(0, count, PART_ROWS):
+        yield slice(start, start + PART_ROWS)
 
 
 def _confusion(probabilities: Floats, labels: Ints) -> Floats:

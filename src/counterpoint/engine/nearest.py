@@ -97,17 +97,26 @@ def most_similar(
 def _merged_row(
     anchors: Tensor, candidates: Tensor, count: int, own: int | None, start: int
 ) -> tuple[Tensor, Tensor]:
-    value = anchors.new_empty(len(anchors), 0)
-    place = torch.empty(len(anchors), 0, dtype=torch.long, device=anchors.device)
+    found: tuple[Tensor, Tensor] | None = None
     for first in range(0, len(candidates), TILE_COLUMNS):
         scores = _products(anchors, candidates[first : first + TILE_COLUMNS])
         if own is not None:
             _fill_diagonal(scores, own + start - first)
         best, at = _largest(scores, count)
-        value, place = torch.cat([value, best], 1), torch.cat([place, at + first], 1)
-        value, kept = value.topk(min(count, value.shape[1]), dim=1)
-        place = place.gather(1, kept)
-    return value, place
+        found = nearer(found, (best, at + first), count)
+    assert found is not None
+    return found
+
+
+def nearer(
+    found: tuple[Tensor, Tensor] | None, further: tuple[Tensor, Tensor], count: int
+) -> tuple[Tensor, Tensor]:
+    """The ``count`` best of two results of `most_similar` for the same anchors."""
+    if found is None:
+        return further
+    value, place = (torch.cat(both, 1) for both in zip(found, further, strict=True))
+    value, kept = value.topk(min(count, value.shape[1]), dim=1)
+    return value, place.gather(1, kept)
 
 
 def _products(anchors: Tensor, candidates: Tensor) -> Tensor:

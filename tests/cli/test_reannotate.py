@@ -70,7 +70,7 @@ def test_built_in_pictures_with_planted_noise(as_json: Any, tmp_path: Path) -> N
 def test_hostile_text_is_shown_as_text(invoke: Any, tmp_path: Path, monkeypatch: Any) -> None:
     rng = np.random.default_rng(0)
     monkeypatch.setattr(
-        "counterpoint.apps.reannotate.represent_texts",
+        "counterpoint.apps.representations.represent_texts",
         lambda texts, *_, **__: (
             np.eye(2)[[len(t) % 2 for t in texts]] + 0.1 * rng.normal(size=(len(texts), 2))
         ),

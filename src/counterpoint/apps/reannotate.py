@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from counterpoint._version import __version__
 from counterpoint.apps.fine_tuned import fine_tuned
 from counterpoint.apps.label_proof import prove
+from counterpoint.apps.multi_label import ONLY_FROZEN, reannotate_marks, reannotate_sets
 from counterpoint.apps.reasons import reasons
-from counterpoint.apps.representations import represent_images, represent_texts
-from counterpoint.apps.thumbnails import encoded, thumbnail
+from counterpoint.apps.representations import represent
+from counterpoint.apps.shown import shown
+from counterpoint.apps.thumbnails import encoded
 from counterpoint.curation.corrector import Corrector
 from counterpoint.curation.credibility import centred
 from counterpoint.curation.duplicates import near_pairs, same_content
@@ -28,8 +30,9 @@ from counterpoint.curation.fine_tuning import FineTuning
 from counterpoint.curation.judge import Judge, Judgement
 from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import number_classes
-from counterpoint.data.corpus import Corpus, relabelled
+from counterpoint.data.corpus import Corpus, MultiLabelCorpus, Rows, relabelled
 from counterpoint.data.findings import EMBEDDINGS, FOUND, PICTURES, SOURCE, source_table
+from counterpoint.data.label_sets import is_list
 from counterpoint.errors import DataError, SettingError, require, unknown_name
 from counterpoint.files import check_writable, write_whole
 from counterpoint.probes.inputs import Ints
@@ -52,7 +55,6 @@ COLUMNS = (
 SHOWN_NEIGHBOURS = 5
 LEAST_CONFIDENCE = 0.5
 MOST_SHOWN = 200
-LONGEST_TEXT = 400
 BLIND_SPOT = (
     "Neighbours see labels that differ from those of similar rows. A mistake that a whole region "
     "or class shares (a wrong guideline, two classes swapped throughout) is consistent and cannot "
@@ -74,7 +76,9 @@ def reannotate(
 
     Args:
         inputs: N texts, N images ``(C, H, W)``, or embeddings ``(N, D)``.
-        labels: N labels of any type; missing ones (None, NaN, blank) are not judged.
+        labels: N labels of any type; missing ones (None, NaN, blank) are not judged. Or N lists of
+            labels where a row may carry several; see
+            `counterpoint.apps.multi_label.reannotate_sets` for what is returned then.
         encoder: what embeds texts or images; see `represent_texts` and `represent_images`.
         judge: settings.
         budget: minutes that all of it may take; with enough of them the text encoder is
@@ -97,6 +101,10 @@ def reannotate(
     if len(inputs) != len(labels):
         raise DataError(f"{len(inputs)} inputs and {len(labels)} labels; one label an input.")
     given = list(labels)
+    if any(is_list(value) for value in given):
+        if budget is not None:
+            warnings.warn(ONLY_FROZEN, stacklevel=2)
+        return reannotate_sets(inputs, given, encoder=encoder, judge=judge, on_progress=on_progress)
     classes, numbers = number_classes(given)
     items = list(inputs)
     y = numbers.numpy()
@@ -106,7 +114,7 @@ def reannotate(
     rows = np.flatnonzero(usable)
     judge = judge or Judge()
     full = [items[row] for row in rows]
-    z = _represented(full, encoder, on_progress)
+    z = represent(full, encoder, on_progress=on_progress)
     judgement = judge.judge(z, y[rows], same_content(full), on_progress)
     if budget is not None:
         judgement, about = fine_tuned(
@@ -134,7 +142,7 @@ def reannotate(
 
 
 def reannotate_corpus(
-    corpus: Corpus,
+    corpus: Corpus | MultiLabelCorpus,
     out: str | Path | None = None,
     *,
     encoder: str | None = None,
@@ -156,7 +164,8 @@ def reannotate_corpus(
     ``pictures.parquet``; each file whole or not at all.
 
     Args:
-        corpus: see `counterpoint.data.corpus.read_corpus`.
+        corpus: see `counterpoint.data.corpus.read_corpus`; where rows carry several labels, see
+            `counterpoint.apps.multi_label.reannotate_marks`.
         out: folder to write to; None writes nothing.
         encoder: what embeds; None for the default of the kind of data.
         judge: settings.
@@ -186,11 +195,24 @@ def reannotate_corpus(
     folder = Path(out) if out is not None else None
     if folder is not None:
         check_writable(folder)
+    if isinstance(corpus, MultiLabelCorpus):
+        result = reannotate_marks(
+            corpus,
+            folder,
+            encoder=encoder,
+            judge=judge,
+            policy=policy,
+            noise=noise,
+            force=force,
+            budget=budget,
+            on_progress=on_progress,
+        )
+        return result | {"encoder": encoder or _default_encoder(corpus)}
     judge = judge or Judge()
     start = time.monotonic()
     rows = np.flatnonzero(corpus.usable)
     items = [corpus.items[row] for row in rows.tolist()]
-    z = _represented(items, encoder, on_progress, corpus.kind)
+    z = represent(items, encoder, images=corpus.kind == "images", on_progress=on_progress)
     embedded = time.monotonic()
     if noise:
         corpus = _with_noise(corpus, rows, z, noise, kind, judge.seed)
@@ -266,31 +288,8 @@ def _full(item: Any) -> bool:
     return item is not None and (not isinstance(item, str) or bool(item.strip()))
 
 
-def _default_encoder(corpus: Corpus) -> str:
+def _default_encoder(corpus: Rows) -> str:
     return {"text": "minilm", "images": "pixels", "embeddings": "given embeddings"}[corpus.kind]
-
-
-def _represented(
-    items: Sequence[Any],
-    encoder: str | None,
-    on_progress: OnProgress | None,
-    kind: str | None = None,
-) -> NDArray[Any]:
-    if not items:
-        raise DataError("No row has both content and a label; there is nothing to judge.")
-    if isinstance(items[0], str):
-        odd = next((row for row, item in enumerate(items) if not isinstance(item, str)), None)
-        if odd is not None:
-            raise DataError(f"Input {odd} is {type(items[odd]).__name__}, not a text.")
-        return represent_texts(items, encoder, on_progress=on_progress)
-    if kind == "images" or (kind is None and np.ndim(items[0]) == 3):
-        return represent_images(items, encoder, on_progress=on_progress)
-    try:
-        return np.asarray(items, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            "inputs must be texts, images (C, H, W) or embeddings of one length (N, D)."
-        ) from error
 
 
 def _with_noise(corpus: Corpus, rows: Ints, z: Any, share: float, kind: Noise, seed: int) -> Corpus:
@@ -432,7 +431,7 @@ def _duplicates(corpus: Corpus, judgement: Judgement, rows: Ints) -> dict[str, A
             {
                 "rows": rows[members].tolist(),
                 "labels": {corpus.classes[n]: int(c) for n, c in zip(labels, count, strict=True)},
-                **_shown(corpus, int(rows[members[0]])),
+                **shown(corpus, int(rows[members[0]])),
             }
         )
     size = np.bincount(judgement.group)
@@ -456,7 +455,7 @@ def _near_duplicates(corpus: Corpus, judgement: Judgement, rows: Ints) -> list[d
                     "rows": both,
                     "cosine": cosine,
                     "labels": [corpus.classes[judgement.labels[n]] for n in (a, b)],
-                    "items": [_shown(corpus, row) for row in both],
+                    "items": [shown(corpus, row) for row in both],
                 }
             )
     return found
@@ -474,7 +473,7 @@ def _worst(corpus: Corpus, judgement: Judgement, rows: Ints) -> list[dict[str, A
                 "credibility": float(judgement.credibility[at]),
                 "confidence": float(judgement.confidence[at]),
                 "reason": said[at],
-                **_shown(corpus, int(rows[at])),
+                **shown(corpus, int(rows[at])),
             }
         )
     return found
@@ -485,17 +484,6 @@ def _worst_first(judgement: Judgement) -> Ints:
     order = np.lexsort((judgement.margin[flagged], judgement.credibility[flagged]))
     worst: Ints = flagged[order]
     return worst
-
-
-def _shown(corpus: Corpus, row: int) -> dict[str, str]:
-    """What a person needs to see of a row."""
-    item = corpus.items[row]
-    shown = {"name": str(corpus.names[row])}
-    if isinstance(item, str):
-        shown["text"] = item[:LONGEST_TEXT]
-    elif corpus.kind == "images":
-        shown["picture"] = thumbnail(item)
-    return shown
 
 
 def _written(
@@ -529,7 +517,7 @@ def _written(
     worst = credibility.take(arrow.array(rows[_worst_first(judgement)]))
     near = [" ".join(map(str, value)) for value in worst["neighbours"].to_pylist()]
     worst = worst.set_column(COLUMNS.index("neighbours"), "neighbours", arrow.array(near))
-    if corpus.kind != "embeddings":
+    if corpus.content:
         worst = worst.append_column(corpus.content, corpus.table[corpus.content].take(worst["row"]))
     writers: dict[str, Callable[[Any], None]] = {
         FOUND: lambda file: parquet.write_table(credibility, file),

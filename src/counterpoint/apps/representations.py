@@ -108,6 +108,41 @@ def represent_images(
     return model.embed(images, batch_size, on_progress)
 
 
+def represent(
+    items: Sequence[Any],
+    encoder: str | None = None,
+    *,
+    images: bool | None = None,
+    on_progress: OnProgress | None = None,
+) -> NDArray[Any]:
+    """Embeddings ``(N, D)`` of texts, of images ``(C, H, W)``, or of rows that are some already.
+
+    Args:
+        items: N of one kind.
+        encoder: what embeds texts or images.
+        images: whether they are images; None looks at the first.
+        on_progress: told how far it is.
+
+    Raises:
+        DataError: nothing, or things of several kinds.
+    """
+    if not items:
+        raise DataError("No row has both content and a label; there is nothing to judge.")
+    if isinstance(items[0], str):
+        odd = next((row for row, item in enumerate(items) if not isinstance(item, str)), None)
+        if odd is not None:
+            raise DataError(f"Input {odd} is {type(items[odd]).__name__}, not a text.")
+        return represent_texts(items, encoder, on_progress=on_progress)
+    if images or (images is None and np.ndim(items[0]) == 3):
+        return represent_images(items, encoder, on_progress=on_progress)
+    try:
+        return np.asarray(items, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            "inputs must be texts, images (C, H, W) or embeddings of one length (N, D)."
+        ) from error
+
+
 def native_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 natively."""
     asked = (

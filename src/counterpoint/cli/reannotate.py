@@ -47,6 +47,26 @@ def reannotate(
     image: Annotated[
         str | None, typer.Option(help="Column of picture files.", metavar="COLUMN")
     ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(help="Column of a relation's first entity.", metavar="COLUMN"),
+    ] = None,
+    object_: Annotated[
+        str | None,
+        typer.Option("--object", help="Column of its second entity.", metavar="COLUMN"),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            help="How to write a relation, with {subject}, {object} and {text}; without it both "
+            "are marked in the text.",
+            metavar="TEXT",
+        ),
+    ] = None,
+    separator: Annotated[
+        str | None,
+        typer.Option(help="What stands between several labels of one row.", metavar="TEXT"),
+    ] = None,
     truth: Annotated[
         str | None,
         typer.Option(help="Column of true labels: measure how well it did.", metavar="COLUMN"),
@@ -95,6 +115,10 @@ def reannotate(
             text=text,
             label=label,
             image=image,
+            subject=subject,
+            object_=object_,
+            template=template,
+            separator=separator,
             truth=truth,
             split=split,
             limit=limit,
@@ -143,12 +167,21 @@ def _draw(found: Mapping[str, Any], folder: Path) -> None:
             for entry in worst
         ]
         terminal.out.print(terminal.table(columns, rows, whole=("row",)))
-    terminal.out.print(
-        f"{found['flagged']} of {data['judged']} labels look wrong (about "
-        f"{found['noise_share']:.0%} are, by estimate); {found['changed']} changed, "
-        f"{found['dropped']} dropped.",
-        soft_wrap=True,
-    )
+    many = found.get("multi_label")
+    if many:
+        terminal.out.print(
+            f"{many['wrong']} of {data['labels']} labels look wrong and {many['missing']} more "
+            f"missing, in {found['flagged']} of {data['judged']} rows; {found['changed']} rows "
+            f"changed, {found['dropped']} dropped.",
+            soft_wrap=True,
+        )
+    else:
+        terminal.out.print(
+            f"{found['flagged']} of {data['judged']} labels look wrong (about "
+            f"{found['noise_share']:.0%} are, by estimate); {found['changed']} changed, "
+            f"{found['dropped']} dropped.",
+            soft_wrap=True,
+        )
     if "budget" in found:
         terminal.err.print(found["budget"]["note"], markup=False, soft_wrap=True)
     methods = found.get("proof", {}).get("methods")

@@ -65,6 +65,7 @@ class Corrector:
         labels: Ints,
         credibility: Floats,
         *,
+        independent: bool = False,
         seed: int = 0,
         on_progress: OnProgress | None = None,
     ) -> Networks:
@@ -72,10 +73,13 @@ class Corrector:
 
         Args:
             z: unit rows ``(N, D)``.
-            targets: what the network of each fold learns, ``(F, N, C)``, rows on the simplex.
+            targets: what the network of each fold learns, ``(F, N, C)``, rows on the simplex, or
+                anything in [0, 1] where the classes are independent.
             fold: the fold ``(N,)`` that holds each row out.
             labels: given labels ``(N,)``.
             credibility: ``(N,)`` in [0, 1]; decides who may be anchor and peer.
+            independent: whether a row may carry any number of classes: each has a sigmoid and a
+                binary cross entropy of its own then.
             seed: seed of weights, order and dropout.
             on_progress: told how far it is.
         """
@@ -86,7 +90,8 @@ class Corrector:
         batch = min(self.batch, count)
         steps = count // batch
         epochs = max(self.epochs, -(-FEWEST_STEPS // steps))
-        networks = Networks(folds, z.shape[1], self.hidden, classes, generator)
+        networks = Networks(folds, z.shape[1], self.hidden, classes, generator, independent)
+        entropy = _binary_cross_entropy if independent else _cross_entropy
         x = torch.from_numpy(z).float() * z.shape[1] ** 0.5
         y, known, trust = (
             torch.from_numpy(np.ascontiguousarray(a)) for a in (targets, labels, credibility)
@@ -105,7 +110,7 @@ class Corrector:
             for step in range(steps):
                 chosen = order[:, step * batch : (step + 1) * batch]
                 h = self._thinned(networks.features(x[chosen]), generator)
-                loss = _cross_entropy(networks.logits(h), y[which, chosen])
+                loss = entropy(networks.logits(h), y[which, chosen])
                 if self.beta:
                     e = networks.projected(h)
                     for at, part in enumerate(chosen):
@@ -137,18 +142,32 @@ def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(-1)).sum(-1).mean(-1).sum()
 
 
+def _binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Summed over classes, otherwise as `_cross_entropy`."""
+    every = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return every.sum(-1).mean(-1).sum()
+
+
 class Networks(nn.Module):
     """F networks of one shape, run side by side.
 
     Args:
         folds, width, hidden, classes: F, D, hidden units and C.
         generator: draws the weights.
+        independent: whether each class has a sigmoid of its own.
     """
 
     def __init__(
-        self, folds: int, width: int, hidden: int, classes: int, generator: torch.Generator
+        self,
+        folds: int,
+        width: int,
+        hidden: int,
+        classes: int,
+        generator: torch.Generator,
+        independent: bool = False,
     ) -> None:
         super().__init__()
+        self._independent = independent
 
         def drawn(rows: int, columns: int, gain: float) -> nn.Parameter:
             scale = gain / rows**0.5
@@ -192,7 +211,8 @@ class Networks(nn.Module):
         x = torch.from_numpy(z).float() * z.shape[1] ** 0.5
         h = (x @ self.inward[at] + self.inward_bias[at]).relu()
         logits = h @ self.outward[at] + self.outward_bias[at]
-        probabilities: Floats = logits.double().softmax(-1).numpy()
+        each = logits.double()
+        probabilities: Floats = (each.sigmoid() if self._independent else each.softmax(-1)).numpy()
         return probabilities
 
 

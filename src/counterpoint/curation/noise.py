@@ -130,3 +130,33 @@ def _hard_rows(y: Ints, scores: Floats, count: int, rng: np.random.Generator) ->
     noisy = y.copy()
     noisy[chosen] = nearest[chosen]
     return noisy
+
+
+def plant_marks(marks: Any, share: float, seed: int = 0) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Takes ``round(share * marks)`` marks away and gives as many wrong ones.
+
+    Marks to take are drawn at random; so are the rows to give to, and the classes with the
+    frequency at which they are marked.
+
+    Args:
+        marks: bool ``(N, C)``, which row carries which class.
+        share: part of the marks, in [0, 1).
+        seed: seed of every choice.
+
+    Raises:
+        SettingError: a share out of range.
+    """
+    if not 0 <= share < 1:
+        raise SettingError(f"share must be at least 0 and below 1; got {share}.")
+    rng = np.random.default_rng(seed)
+    noisy = np.array(marks, dtype=bool)
+    there = np.argwhere(noisy)
+    count = round(share * len(there))
+    taken = there[rng.permutation(len(there))[:count]]
+    weight = noisy.sum(axis=0) * ~noisy.all(axis=0)
+    wanted = np.bincount(rng.choice(len(weight), count, p=weight / weight.sum()), minlength=1)
+    for label, number in enumerate(wanted.tolist()):
+        free = np.flatnonzero(~noisy[:, label])
+        noisy[rng.permutation(free)[:number], label] = True
+    noisy[tuple(taken.T)] = False
+    return noisy

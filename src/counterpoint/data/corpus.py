@@ -4,43 +4,39 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.data import hub
 from counterpoint.data.classes import number_classes
 from counterpoint.data.dataset import Problem
+from counterpoint.data.label_sets import Marks, is_list, label_set, mark
 from counterpoint.data.loading import load
+from counterpoint.data.owner_tables import OwnerTable, is_held, read_table
 from counterpoint.data.pictures import read_picture
+from counterpoint.data.relations import check_template, marked
 from counterpoint.data.sources import builtin
-from counterpoint.data.tables import READERS
-from counterpoint.data.texts import Columns, Row
 from counterpoint.errors import DataError, SettingError, require
 
 Kind = Literal["text", "images", "embeddings"]
 PICTURE_SIZE = 64
-HELD = ("test", "testing", "val", "valid", "validation", "dev")
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """A corpus of N rows.
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """N rows of an owner, whatever their labels are.
 
     Attributes:
-        name: as its owner named it.
+        name: as their owner named them.
         kind: what the items are.
         table: a pyarrow table of N rows with the owner's columns.
         label: column of the labels.
-        content: column of the texts or pictures; empty for embeddings.
+        content: column of the texts or picture files; empty where there is none.
         items: texts; uint8 pictures ``(C, H, W)``; rows of embeddings. None where there is none.
         names: what to call each row.
-        labels: class of each row, int64 ``(N,)``, -1 where missing.
-        classes: class names by number.
-        truth: true class of each row ``(N,)``, -1 where missing; None without a column of them.
         held: bool ``(N,)``, rows of a test split, which are not to be changed.
         problems: rows that cannot be used, or are odd.
         folder: where the picture files of ``content`` are; None where there are none.
@@ -53,9 +49,6 @@ class Corpus:
     content: str
     items: Sequence[Any]
     names: Sequence[str]
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
-    truth: NDArray[np.int64] | None
     held: NDArray[np.bool_]
     problems: tuple[Problem, ...]
     folder: Path | None = None
@@ -64,10 +57,29 @@ class Corpus:
         return len(self.items)
 
     @property
+    def full(self) -> NDArray[np.bool_]:
+        """bool ``(N,)``: the rows that have an item."""
+        return np.array([item is not None for item in self.items], dtype=bool)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus(Rows):
+    """Rows that carry one class each.
+
+    Attributes:
+        labels: class of each row, int64 ``(N,)``, -1 where missing.
+        classes: class names by number.
+        truth: true class of each row ``(N,)``, -1 where missing; None without a column of them.
+    """
+
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    truth: NDArray[np.int64] | None
+
+    @property
     def usable(self) -> NDArray[np.bool_]:
         """bool ``(N,)``: the rows that have both an item and a label."""
-        there = np.array([item is not None for item in self.items], dtype=bool)
-        return there & (self.labels >= 0)
+        return self.full & (self.labels >= 0)
 
     def with_labels(self, labels: NDArray[np.int64], truth: NDArray[np.int64] | None) -> Corpus:
         """The corpus with other labels and truth, in the table as well."""
@@ -77,26 +89,61 @@ class Corpus:
         return replace(self, labels=labels, truth=truth, table=table)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MultiLabelCorpus(Rows):
+    """Rows that carry any number of classes each.
+
+    Attributes:
+        marks: bool ``(N, C)``, which row carries which class.
+        labelled: bool ``(N,)``, False where the classes of a row are not known.
+        classes: class names by number.
+        truth: true classes, bool ``(N, C)``; None without a column of them.
+        separator: what stands between the labels of a text; None where they are lists.
+    """
+
+    marks: Marks
+    labelled: NDArray[np.bool_]
+    classes: tuple[str, ...]
+    truth: Marks | None
+    separator: str | None
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """bool ``(N,)``: the rows that have an item and are labelled."""
+        return self.full & self.labelled
+
+
 def read_corpus(
     source: str | Path,
     *,
     text: str | None = None,
     label: str | None = None,
     image: str | None = None,
+    subject: str | None = None,
+    object_: str | None = None,
+    template: str | None = None,
+    separator: str | None = None,
     truth: str | None = None,
     split: str | None = None,
     limit: int | None = None,
-) -> Corpus:
+) -> Corpus | MultiLabelCorpus:
     """Reads a corpus and leaves its source as it is.
 
     Args:
         source: a CSV, TSV, JSONL or Parquet table; ``.npz`` with ``embeddings`` ``(N, D)`` and
             ``labels``; a folder of images, one folder a class; ``hf:NAME``; a built-in name.
         text: column of the texts.
-        label: column of the labels.
-        image: column of picture files, relative to the table's folder, instead of ``text``.
+        label: column of the labels; of lists where a row may carry several.
+        image: column of picture files, relative to the table's folder, or of the files' bytes,
+            instead of ``text``.
+        subject: column of the first entity of a relation; the items then are texts with both
+            entities marked, see `counterpoint.data.relations.marked`. ``text`` may be left out.
+        object_: column of the second one.
+        template: how to write a relation instead, with ``{subject}``, ``{object}``, ``{text}``.
+        separator: what stands between several labels in one text of the label column.
         truth: column of true labels, for a proof.
-        split: column whose values "test", "validation" and the like mark rows not to be changed.
+        split: column whose values "test", "validation" and the like mark rows not to be changed;
+            None takes the parts of ``hf:NAME``, or a column ``split`` that names nothing else.
         limit: only the first so many rows (of built-in sources and folders: thinned evenly).
 
     Raises:
@@ -105,40 +152,55 @@ def read_corpus(
     """
     name = str(source)
     path = Path(source).expanduser()
+    columns = (text, label, image, subject, object_, template, separator, truth, split)
     if name in {entry.name for entry in builtin()} or path.is_dir():
-        if any((text, label, image, truth, split)):
+        if any(columns):
             raise SettingError(f"{name} has no columns to choose: leave --text, --label etc. out.")
         if not path.is_dir():
             return _loaded(name, limit)
         return replace(_loaded(path, limit), folder=path.resolve())
     if path.suffix.lower() == ".npz":
         return _embedded(path, limit)
-    if text is not None and image is not None:
-        raise SettingError("Name one column of content: either text or image, not both.")
-    table, names, problems = _table(name, path, text or image)
-    if limit is not None:
-        table, names = table.slice(0, limit), names[:limit]
-    content = text or image
-    _check_columns(name, table.column_names, {"text": content, "label": label})
-    _check_columns(name, table.column_names, {"truth": truth or label, "split": split or label})
-    items = (
-        _pictures(table, str(image), path.parent, names, problems)
-        if image is not None
-        else _texts(table, str(text), names, problems)
+    _check_choice(text, image, subject, object_, template)
+    read = read_table(name, text or image or subject)
+    read = replace(read.head(limit), problems=list(read.problems))
+    there = read.table.column_names
+    if image is not None:
+        asked = {"image": image, "label": label}
+    elif subject is not None:
+        asked = {"subject": subject, "object": object_, "text": text or subject, "label": label}
+    else:
+        asked = {"text": text, "label": label}
+    _check_columns(name, there, asked | {"truth": truth or label, "split": split or label})
+    folder, content = None, text or subject or ""
+    if image is not None:
+        items = _pictures(read, image, path.parent)
+        if _holds_files(read.table, image):
+            folder, content = path.parent.resolve(), image
+        else:
+            content = ""
+    elif subject is not None:
+        items = _relations(read, text, subject, str(object_), template)
+    else:
+        items = _texts(read, str(text))
+    parts = read.table[split].to_pylist() if split else read.parts
+    rows = Rows(
+        name=path.name if path.is_file() else name,
+        kind="images" if image is not None else "text",
+        table=read.table,
+        label=str(label),
+        content=content,
+        items=items,
+        names=read.names,
+        held=_held(parts, len(items)),
+        problems=(),
+        folder=folder,
     )
-    corpus = _corpus(
-        path.name if path.is_file() else name,
-        "images" if image is not None else "text",
-        table,
-        str(label),
-        str(content),
-        items,
-        names,
-        table[truth].to_pylist() if truth else None,
-        table[split].to_pylist() if split else None,
-        problems,
-    )
-    return corpus if image is None else replace(corpus, folder=path.parent.resolve())
+    true = read.table[truth].to_pylist() if truth else None
+    given = read.table[str(label)].to_pylist()
+    if separator is not None or any(is_list(value) for value in given):
+        return _many(rows, given, true, separator, read.problems)
+    return _one(rows, given, true, read.problems)
 
 
 def relabelled(corpus: Corpus, labels: NDArray[np.int64]) -> Any:
@@ -181,15 +243,21 @@ def _loaded(source: str | Path, limit: int | None) -> Corpus:
         columns = {"name": names, "text": list(items), "label": label}
     if len(data.test):
         columns["split"] = split
-    content = "text" if data.modality == "text" else "name"
-    table = arrow.table(columns)
-    held = split if len(data.test) else None
-    kind: Kind = "text" if data.modality == "text" else "images"
-    problems = list(data.problems)
-    return _corpus(data.name, kind, table, "label", content, items, names, None, held, problems)
+    rows = Rows(
+        name=data.name,
+        kind="text" if data.modality == "text" else "images",
+        table=arrow.table(columns),
+        label="label",
+        content="text" if data.modality == "text" else "name",
+        items=items,
+        names=names,
+        held=_held(split if len(data.test) else None, len(items)),
+        problems=(),
+    )
+    return _one(rows, label, None, list(data.problems))
 
 
-def _embedded(path: Path, limit: int | None) -> Corpus:
+def _embedded(path: Path, limit: int | None) -> Corpus | MultiLabelCorpus:
     arrow = require("pyarrow", "data")
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -201,10 +269,15 @@ def _embedded(path: Path, limit: int | None) -> Corpus:
         raise DataError(
             f"{path} needs the arrays 'embeddings' and 'labels'; it holds {', '.join(arrays)}."
         )
-    if z.ndim != 2 or len(z) != len(labels) or not np.issubdtype(z.dtype, np.number):
+    if (
+        z.ndim != 2
+        or labels.ndim not in (1, 2)
+        or len(z) != len(labels)
+        or not np.issubdtype(z.dtype, np.number)
+    ):
         raise DataError(
-            f"{path}: embeddings must be numbers (N, D) and labels (N,); got {z.shape} "
-            f"and {labels.shape}."
+            f"{path}: embeddings must be numbers (N, D) and labels (N,), or (N, C) of 0 and 1; got "
+            f"{z.shape} and {labels.shape}."
         )
     bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
     if len(bad):
@@ -216,67 +289,49 @@ def _embedded(path: Path, limit: int | None) -> Corpus:
             columns[key] = _named(arrays[key], classes if key == "truth" else None)
     table = arrow.table(columns).slice(0, limit)
     items = list(z[:limit])
-    names = [f"row {row}" for row in range(len(items))]
+    rows = Rows(
+        name=path.name,
+        kind="embeddings",
+        table=table,
+        label="label",
+        content="",
+        items=items,
+        names=[f"row {row}" for row in range(len(items))],
+        held=_held(table["splits"].to_pylist() if "splits" in columns else None, len(items)),
+        problems=(),
+    )
     truth = table["truth"].to_pylist() if "truth" in columns else None
-    split = table["splits"].to_pylist() if "splits" in columns else None
-    return _corpus(path.name, "embeddings", table, "label", "", items, names, truth, split, [])
+    given = table["label"].to_pylist()
+    if labels.ndim == 2:
+        return _many(rows, given, truth, None, [])
+    return _one(rows, given, truth, [])
 
 
 def _named(values: NDArray[Any], classes: NDArray[Any] | None) -> list[Any]:
+    if values.ndim == 2:
+        names = [str(n) for n in range(values.shape[1])] if classes is None else classes.tolist()
+        return [[names[n] for n in np.flatnonzero(row)] for row in values]
     if classes is None or not np.issubdtype(values.dtype, np.integer):
         found: list[Any] = values.tolist()
         return found
     return [str(classes[n]) if 0 <= n < len(classes) else None for n in values.tolist()]
 
 
-class _WholeRows(Columns):
-    """Asks a reader of tables for every column."""
-
-    def check(self, there: Sequence[str]) -> None:
-        for column in there:
-            if there.count(column) > 1:
-                raise DataError(f"{self.where} has several columns named {column!r}. Rename one.")
-
-    def row(self, name: str, record: Any) -> Row:
-        return Row(name, dict(record))
-
-
-def _table(name: str, path: Path, content: str | None) -> tuple[Any, list[str], list[Problem]]:
-    """Table, names of its rows, and the rows that could not be read."""
-    arrow = require("pyarrow", "data")
-    if name.startswith("hf:"):
-        parts = hub._parts(name.removeprefix("hf:"))
-        table = (parts.get("train") or next(iter(parts.values()))).with_format("arrow")[:]
-        return table, [f"row {row}" for row in range(table.num_rows)], []
-    if not path.is_file():
-        raise DataError(f"There is no folder or file {path} (looked in {Path.cwd()}).")
-    suffix = path.suffix.lower()
-    if suffix not in READERS:
-        raise DataError(
-            f"{path} ends in {suffix or 'nothing'}: a corpus ends in {', '.join(READERS)} or .npz, "
-            "or is a folder of images."
-        )
-    if suffix == ".parquet":
-        try:
-            table = require("pyarrow.parquet", "data").read_table(path)
-        except (arrow.ArrowException, OSError) as error:
-            raise DataError(f"{path} cannot be read as Parquet: {error}") from error
-        return table, [f"row {row}" for row in range(table.num_rows)], []
-    problems: list[Problem] = []
-    rows = list(READERS[suffix](path, _WholeRows(str(path), content, None), problems))
-    if not rows:
-        raise DataError(f"{path} has no rows that can be read.")
-    columns = list(dict.fromkeys(key for row in rows for key in row.text))
-    made = {key: _column(arrow, [row.text.get(key) for row in rows]) for key in columns}
-    return arrow.table(made), [row.name for row in rows], problems
-
-
-def _column(arrow: Any, values: list[Any]) -> Any:
-    """Values as they are; where their types do not go together, as text."""
-    try:
-        return arrow.array(values)
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError):
-        return arrow.array([None if value is None else str(value) for value in values])
+def _check_choice(
+    text: str | None,
+    image: str | None,
+    subject: str | None,
+    object_: str | None,
+    template: str | None,
+) -> None:
+    if image is not None and (text is not None or subject is not None):
+        raise SettingError("Name one column of content: either text or image, not both.")
+    if (subject is None) != (object_ is None):
+        raise SettingError("A relation needs both columns: name subject and object.")
+    if template is not None:
+        if subject is None:
+            raise SettingError("A template needs the columns subject and object.")
+        check_template(template, text is not None)
 
 
 def _check_columns(name: str, there: Sequence[str], wanted: dict[str, str | None]) -> None:
@@ -290,76 +345,135 @@ def _check_columns(name: str, there: Sequence[str], wanted: dict[str, str | None
             raise DataError(f"{name} has no column {column!r}. {hint}{columns}")
 
 
-def _texts(table: Any, column: str, names: Sequence[str], problems: list[Problem]) -> list[Any]:
+def _texts(read: OwnerTable, column: str) -> list[Any]:
     items: list[Any] = []
-    for name, value in zip(names, table[column].to_pylist(), strict=True):
+    for name, value in zip(read.names, read.table[column].to_pylist(), strict=True):
         text = "" if value is None else str(value)
         items.append(text if text.strip() else None)
         if not text.strip():
-            problems.append(Problem(name, f"column {column!r} is empty"))
+            read.problems.append(Problem(name, f"column {column!r} is empty"))
     return items
 
 
-def _pictures(
-    table: Any, column: str, folder: Path, names: Sequence[str], problems: list[Problem]
+def _relations(
+    read: OwnerTable, text: str | None, subject: str, object_: str, template: str | None
 ) -> list[Any]:
+    columns = [name for name in (text, subject, object_) if name is not None]
+    values = [read.table[column].to_pylist() for column in columns]
     items: list[Any] = []
-    for name, value in zip(names, table[column].to_pylist(), strict=True):
+    for name, row in zip(read.names, zip(*values, strict=True), strict=True):
+        found = ["" if value is None else " ".join(str(value).split()) for value in row]
+        empty = [column for column, value in zip(columns, found, strict=True) if not value]
+        if empty:
+            items.append(None)
+            read.problems.append(Problem(name, f"column {empty[0]!r} is empty"))
+            continue
+        one, two = found[-2:]
+        said = found[0] if text is not None else ""
+        if template is not None:
+            items.append(template.format(subject=one, object=two, text=said))
+            continue
+        item, missing = marked(one, two, said)
+        items.append(item)
+        if text is not None and missing:
+            what = f"column {text!r} does not hold the {' and the '.join(missing)}; put before it"
+            read.problems.append(Problem(name, what, used=True))
+    return items
+
+
+def _holds_files(table: Any, column: str) -> bool:
+    return not any(isinstance(value, (bytes, dict)) for value in table[column].to_pylist())
+
+
+def _pictures(read: OwnerTable, column: str, folder: Path) -> list[Any]:
+    items: list[Any] = []
+    for name, value in zip(read.names, read.table[column].to_pylist(), strict=True):
+        if isinstance(value, dict):
+            value = value.get("bytes") or value.get("path")
         try:
             if not value:
                 raise DataError(f"column {column!r} is empty")
-            items.append(read_picture(folder / str(value), PICTURE_SIZE, 3))
+            source = value if isinstance(value, bytes) else folder / str(value)
+            items.append(read_picture(source, PICTURE_SIZE, 3))
         except DataError as error:
             items.append(None)
-            problems.append(Problem(name, str(error)))
+            said = str(error)
+            what = said if said.startswith("column") else f"column {column!r}: {said}"
+            read.problems.append(Problem(name, what))
     return items
 
 
-def _corpus(
-    name: str,
-    kind: Kind,
-    table: Any,
-    label: str,
-    content: str,
-    items: Sequence[Any],
-    names: Sequence[str],
-    truth: Sequence[Any] | None,
-    split: Sequence[Any] | None,
-    problems: list[Problem],
+def _held(parts: Sequence[Any] | None, count: int) -> NDArray[np.bool_]:
+    return np.array([is_held(part) for part in parts or [""] * count], dtype=bool)
+
+
+def _one(
+    rows: Rows, given: Sequence[Any], truth: Sequence[Any] | None, problems: list[Problem]
 ) -> Corpus:
-    given = table[label].to_pylist()
-    every = list(given) + list(truth or [])
-    classes, numbers = number_classes(every)
+    """Numbers the classes of rows that carry one each."""
+    classes, numbers = number_classes([*given, *(truth or [])])
     codes = numbers.numpy()
     labels, true = codes[: len(given)], codes[len(given) :]
-    problems += [
-        Problem(names[row], f"column {label!r} is empty")
-        for row in np.flatnonzero(labels < 0).tolist()
-    ]
-    used = set(labels[labels >= 0].tolist())
-    if len(used) < 2:
-        what = "is empty" if not used else f"holds one class only ({classes[used.pop()]})"
-        raise DataError(f"{name}: the column {label!r} {what}; at least two classes are needed.")
-    labelled = int((labels >= 0).sum())
-    if len(used) > labelled / 2:
-        raise DataError(
-            f"{name}: the column {label!r} has {len(used)} different values in {labelled} rows, so "
-            "it names no classes. Choose another column."
-        )
-    if all(item is None for item in items):
-        raise DataError(f"{name}: no row has content in the column {content!r}.")
-    held = [str(value).strip().lower() in HELD for value in split or [""] * len(given)]
+    used = np.unique(labels[labels >= 0])
+    _check_classes(rows, [classes[n] for n in used], int((labels >= 0).sum()))
     return Corpus(
-        name,
-        kind,
-        table,
-        label,
-        content,
-        items,
-        names,
-        labels,
-        classes,
-        true if truth is not None else None,
-        np.array(held, dtype=bool),
-        tuple(problems),
+        **_fields(rows, labels >= 0, problems),
+        labels=labels,
+        classes=classes,
+        truth=true if truth is not None else None,
     )
+
+
+def _many(
+    rows: Rows,
+    given: Sequence[Any],
+    truth: Sequence[Any] | None,
+    separator: str | None,
+    problems: list[Problem],
+) -> MultiLabelCorpus:
+    """Numbers the classes of rows that carry any number of them."""
+    sets = [label_set(value, separator) for value in given]
+    true = [label_set(value, separator) for value in truth or []]
+    classes, marks = mark(sets, true)
+    labelled = np.array([labels is not None for labels in sets], dtype=bool)
+    count = marks[: len(given)].sum(axis=0)
+    used = [classes[n] for n in np.flatnonzero(count)]
+    _check_classes(rows, used, int(count.sum()), least=1)
+    known = all(labels is not None for labels in true)
+    if truth is not None and not known:
+        row = next(row for row, labels in enumerate(true) if labels is None)
+        problems = [*problems, Problem(rows.names[row], "the truth is missing; nothing is proven")]
+    return MultiLabelCorpus(
+        **_fields(rows, labelled, problems),
+        marks=marks[: len(given)],
+        labelled=labelled,
+        classes=classes,
+        truth=marks[len(given) :] if truth is not None and known else None,
+        separator=separator,
+    )
+
+
+def _fields(rows: Rows, labelled: NDArray[np.bool_], problems: list[Problem]) -> dict[str, Any]:
+    empty = [
+        Problem(rows.names[row], f"column {rows.label!r} is empty")
+        for row in np.flatnonzero(~labelled).tolist()
+    ]
+    found = {field.name: getattr(rows, field.name) for field in fields(Rows)}
+    return found | {"problems": (*problems, *empty)}
+
+
+def _check_classes(rows: Rows, used: Sequence[str], count: int, least: int = 2) -> None:
+    where = f"{rows.name}: the column {rows.label!r}"
+    if len(used) < least:
+        what = "is empty" if not used else f"holds one class only ({used[0]})"
+        raise DataError(f"{where} {what}; at least {_NUMBERS[least]} needed.")
+    if len(used) > count / 2:
+        raise DataError(
+            f"{where} has {len(used)} different values among {count} labels, so it names no "
+            "classes. Choose another column."
+        )
+    if not rows.full.any():
+        raise DataError(f"{rows.name}: no row has content in the column {rows.content!r}.")
+
+
+_NUMBERS = {1: "one class is", 2: "two classes are"}

@@ -78,6 +78,11 @@ def check_findings(folder: Path) -> None:
     Raises:
         DataError: it does not.
     """
+    if _several_labels(folder / FOUND):
+        raise DataError(
+            f"{folder / FOUND} holds several labels a row, and a review shows rows with one. Go "
+            "through corrections.csv there instead."
+        )
     missing = [name for name in (FOUND, SOURCE) if not (folder / name).is_file()]
     if missing:
         there = "is no folder" if not folder.is_dir() else f"has no {' and no '.join(missing)}"
@@ -85,6 +90,15 @@ def check_findings(folder: Path) -> None:
             f"{folder} {there}: a review needs what reannotate writes. Run "
             f"`counterpoint reannotate FILE --out {folder}` first."
         )
+
+
+def _several_labels(file: Path) -> bool:
+    arrow = require("pyarrow", "data")
+    try:
+        kind = require("pyarrow.parquet", "data").read_schema(file).field("label").type
+    except (arrow.ArrowException, OSError, KeyError):
+        return False
+    return bool(arrow.types.is_list(kind))
 
 
 def read_findings(folder: Path) -> Findings:

@@ -13,6 +13,7 @@ from counterpoint.data.texts import BROUGHT, Columns, Row, text_dataset
 from counterpoint.errors import DataError, require
 
 HOLD = ("test", "validation", "val", "dev")
+READERS = ("arrow", "csv", "imagefolder", "json", "parquet", "text")
 
 
 def load(
@@ -29,7 +30,7 @@ def load(
     part alone is split here. Classes that the data set names keep their names.
 
     Args:
-        name: name on the Hub or path of a folder; ``name:config`` chooses a configuration.
+        name: see `parts`.
         text: column of the texts; without it, the first column of images is read.
         label: column of the classes; None for unlabelled.
         size: height and width of images, see `counterpoint.data.images.image_dataset`.
@@ -40,9 +41,9 @@ def load(
         DataError: it cannot be read, or lacks a column.
         MissingExtraError: `datasets` is not installed.
     """
-    parts = _parts(name)
-    learn = parts.get("train") or next(iter(parts.values()))
-    hold = next((parts[key] for key in HOLD if key in parts and parts[key] is not learn), None)
+    found = parts(name)
+    learn = found.get("train") or next(iter(found.values()))
+    hold = next((found[key] for key in HOLD if key in found and found[key] is not learn), None)
     pictures = [c for c, kind in learn.features.items() if type(kind).__name__ == "Image"]
     where = f"hf:{name}"
     columns = Columns(where, text or next(iter(pictures), None), label)
@@ -51,9 +52,9 @@ def load(
     held = None if hold is None else list(_rows(hold, "test ", columns))
     if columns.text not in pictures:
         return text_dataset(where, rows, label=label, seed=seed, test_share=test_share, held=held)
-    found, problems = _pictures(rows, held or [])
+    drawn, problems = _pictures(rows, held or [])
     how = BROUGHT if held else ""
-    return image_dataset(where, where, found, problems, how, size, seed, test_share)
+    return image_dataset(where, where, drawn, problems, how, size, seed, test_share)
 
 
 def _pictures(rows: list[Row], held: list[Row]) -> tuple[list[Found], list[Problem]]:
@@ -68,17 +69,33 @@ def _pictures(rows: list[Row], held: list[Row]) -> tuple[list[Found], list[Probl
     return found, problems
 
 
-def _parts(name: str) -> dict[str, Any]:
+def parts(name: str) -> dict[str, Any]:
+    """Every part of a data set by name, as ``datasets`` calls them.
+
+    Args:
+        name: name on the Hub or path of a folder, ``name:config``; or ``READER:PATH`` with one of
+            `READERS` and a file, a pattern of files, or a folder.
+
+    Raises:
+        DataError: it cannot be read.
+        MissingExtraError: `datasets` is not installed.
+    """
     datasets = require("datasets", "data")
     path, _, config = name.partition(":")
+    if path in READERS and not Path(path).exists():
+        if not config:
+            raise DataError(f"hf:{path} reads files: say which, as in hf:{path}:PATH.")
+        where = {"data_dir" if Path(config).is_dir() else "data_files": config}
+    else:
+        where = {"name": config} if config else {}
     try:
         if (Path(path) / "dataset_dict.json").is_file() or (Path(path) / "state.json").is_file():
             found = datasets.load_from_disk(path)
         else:
-            found = datasets.load_dataset(path, config or None)
+            found = datasets.load_dataset(path, **where)
     except Exception as error:  # network, scripts and readers raise all kinds
         raise DataError(f"hf:{name} cannot be read: {error}") from error
-    return dict(found) if isinstance(found, dict) else {"train": found}
+    return dict(found) if isinstance(found, dict) else {str(found.split or "train"): found}
 
 
 def _rows(part: Any, prefix: str, columns: Columns) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy
 from counterpoint.engine.checks import check_reduction, prepare, same_rows
 from counterpoint.engine.ranks import is_distributed, peer_sum
 from counterpoint.engine.row_function import row_losses
-from counterpoint.engine.softmax import reduce_rows, row_way
+from counterpoint.engine.softmax import row_way
 from counterpoint.engine.terms import IndexFunction, Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.duplicates import negatives_only
@@ -102,11 +102,14 @@ def groco(
                 anchors.detach() if stop_gradient else anchors,
                 anchors.new_ones(()),
                 per_row=(mine,),
-                reduction="none",
+                reduction=reduction,
                 across_ranks=across_ranks,
             )
         )
-    return reduce_rows(torch.cat(values), None, reduction, across_ranks)
+    if reduction == "none":
+        return torch.cat(values)
+    total = torch.stack(values).sum()
+    return total / len(z) if reduction == "mean" else total
 
 
 @torch.no_grad()

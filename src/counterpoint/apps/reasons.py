@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from counterpoint.curation.judge import Judgement
+from counterpoint.curation.neighbour_search import slices
+from counterpoint.probes.inputs import Floats
 
 LONGEST_NAME = 40
 
@@ -18,14 +20,13 @@ def reasons(judgement: Judgement, classes: Sequence[str]) -> list[str]:
         judgement: of N rows.
         classes: class names by number.
     """
-    near = judgement.said[judgement.near.index]
-    counted = near.sum(axis=1)
-    total = near.shape[1]
+    total = judgement.near.index.shape[1]
     suggested, best = judgement.suggested, judgement.best
     size = np.bincount(judgement.labels, minlength=len(classes))
     out: list[str] = []
-    for row, label in enumerate(judgement.labels.tolist()):
-        votes, p = counted[judgement.group[row]], judgement.probabilities[row]
+    given = judgement.labels.tolist()
+    for row, (label, votes) in enumerate(zip(given, _counted(judgement), strict=True)):
+        p = judgement.probabilities[row]
         own = classes_name(classes, label)
         if judgement.twins.conflicting[row]:
             share = judgement.twins.share[row]
@@ -50,6 +51,13 @@ def reasons(judgement: Judgement, classes: Sequence[str]) -> list[str]:
             said = f"{votes[label]:.0f} of {total} neighbours are {own} too"
         out.append(said)
     return out
+
+
+def _counted(judgement: Judgement) -> Iterator[Floats]:
+    """How many neighbours of each row carry each label, ``(C,)`` a row."""
+    for part in slices(len(judgement.group), 4096):
+        near = judgement.near.index[judgement.group[part]]
+        yield from judgement.said[near].sum(axis=1)
 
 
 def classes_name(classes: Sequence[str], label: int) -> str:

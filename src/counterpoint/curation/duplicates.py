@@ -28,9 +28,14 @@ def same_content(items: Sequence[Any]) -> Ints:
     return np.array([seen.setdefault(_key(item), len(seen)) for item in items], dtype=np.int64)
 
 
+def plain_text(text: str) -> str:
+    """A text without regard to case and white space."""
+    return " ".join(text.split()).casefold()
+
+
 def _key(item: Any) -> Hashable:
     if isinstance(item, str):
-        return " ".join(item.split()).casefold()
+        return plain_text(item)
     array = np.ascontiguousarray(item)
     return array.shape, array.dtype.str, array.tobytes()
 
@@ -85,10 +90,11 @@ def near_pairs(
         most: most pairs to return.
     """
     rows, places = np.nonzero(similarity >= least)
-    found = {
-        (int(min(i, j)), int(max(i, j))): float(similarity[i, k])
-        for i, k in zip(rows, places, strict=True)
-        if (j := index[i, k]) != i
-    }
-    ranked = sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))
-    return [(i, j, cosine) for (i, j), cosine in ranked[:most]]
+    others, cosine = index[rows, places], similarity[rows, places]
+    low, high = np.minimum(rows, others), np.maximum(rows, others)
+    order = np.lexsort((high, low, -cosine))
+    order = order[low[order] != high[order]][: 2 * most]
+    found: dict[tuple[int, int], float] = {}
+    for at in order.tolist():
+        found.setdefault((int(low[at]), int(high[at])), float(cosine[at]))
+    return [(i, j, value) for (i, j), value in list(found.items())[:most]]

@@ -37,8 +37,7 @@ class StoredRows:
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[Any]:
         if isinstance(rows, slice):
-            start, stop, _ = rows.indices(len(self))
-            return self._read(start, max(0, stop - start)).astype(np.float32)
+            return self.block(rows).astype(np.float32)
         size = self.shape[1] * self.kept.itemsize
         found = np.empty((len(rows), self.shape[1]), dtype=self.kept)
         with self.path.open("rb", buffering=0) as file:
@@ -46,11 +45,13 @@ class StoredRows:
                 os.preadv(file.fileno(), [found[place]], self.offset + row * size)
         return found.astype(np.float32)
 
-    def _read(self, start: int, count: int) -> NDArray[Any]:
+    def block(self, rows: slice) -> NDArray[Any]:
+        """Consecutive rows as they are kept."""
+        start, stop, _ = rows.indices(len(self))
         width = self.shape[1]
         offset = self.offset + start * width * self.kept.itemsize
-        values = np.fromfile(self.path, self.kept, count * width, offset=offset)
-        return values.reshape(count, width)
+        values = np.fromfile(self.path, self.kept, max(0, stop - start) * width, offset=offset)
+        return values.reshape(-1, width)
 
 
 def store_rows(

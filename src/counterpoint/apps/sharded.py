@@ -1,0 +1,437 @@
+"""Reannotates a corpus that does not fit into memory: parts in, parts out, vectors on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from counterpoint.apps.engines import Engine, Local
+from counterpoint.apps.reannotate import (
+    COLUMNS,
+    SHOWN_NEIGHBOURS,
+    Policy,
+    _applied,
+    _described,
+    _worst_first,
+)
+from counterpoint.apps.reasons import reasons
+from counterpoint.apps.representations import represent_texts
+from counterpoint.curation.credibility import Neighbours, centred
+from counterpoint.curation.duplicates import plain_text
+from counterpoint.curation.judge import Judge, Judgement
+from counterpoint.curation.neighbour_search import EXACT_ROWS, RECALL, plan_search, search, slices
+from counterpoint.data.classes import class_name, number_classes
+from counterpoint.data.corpus import Corpus
+from counterpoint.data.dataset import Problem
+from counterpoint.data.parts import ArrayPart, Part
+from counterpoint.data.stored_rows import StoredRows, store_rows
+from counterpoint.data.vectors import content_keys
+from counterpoint.errors import DataError, require, unknown_name
+from counterpoint.files import check_writable, write_whole
+from counterpoint.probes.inputs import Floats, Ints
+from counterpoint.progress import OnProgress, Progress
+
+Flags = NDArray[np.bool_]
+NOT_JUDGED = "not judged: content or label is missing"
+
+
+def reannotate_parts(
+    parts: Sequence[Part],
+    out: str | Path,
+    *,
+    engine: Engine | None = None,
+    encoder: str | None = None,
+    judge: Judge | None = None,
+    policy: Policy = "gated",
+    force: bool = False,
+    exact: int = EXACT_ROWS,
+    recall: float = RECALL,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Judges a corpus part by part, and writes what was found the same way.
+
+    As `counterpoint.apps.reannotate.reannotate_corpus`, but only numbers a row are in memory:
+    vectors are on disk, in half precision beyond ``exact`` rows, where neighbours are looked for in
+    the nearest clusters only (see `plan_search`) and the corrector learns from 100,000 rows. Of a
+    folder of Parquet files, ``credibility`` and ``denoised`` are folders with a file a part; of an
+    ``.npz`` they are files. ``row`` counts through all parts. The result does not depend on the
+    engine.
+
+    Args:
+        parts: as of `counterpoint.data.parts`.
+        out: folder to write to.
+        engine: where texts are embedded and neighbours searched; None for this process.
+        encoder: what embeds texts; None for ``"minilm"``.
+        judge: settings.
+        policy: see `reannotate_corpus`.
+        force: change rows of test splits as well.
+        exact: different contents that are still compared with each other.
+        recall: share of the true neighbours to find beyond.
+        on_progress: told how far it is.
+
+    Returns:
+        Plain JSON values, as of `reannotate_corpus`; ``recall`` as measured.
+
+    Raises:
+        DataError: nothing can be judged, or embeddings of different lengths.
+        SettingError: a setting out of range, or a folder that cannot be written.
+    """
+    if policy not in get_args(Policy):
+        raise unknown_name("policy", policy, get_args(Policy))
+    folder = Path(out)
+    check_writable(folder)
+    engine, judge = engine or Local(), judge or Judge()
+    start = time.monotonic()
+    corpus, written, contents = _read(parts, engine, on_progress)
+    rows = contents.rows
+    y = corpus.labels[rows]
+    with TemporaryDirectory(dir=folder, prefix=".vectors-") as place:
+        disk = Path(place)
+        raw, mean = _embedded(parts, contents, engine, encoder, disk, on_progress)
+        kept = np.float32 if len(raw) <= exact else np.float16
+        blocks = (centred(raw[part], mean) for part in slices(len(raw)))
+        vectors = store_rows(disk / "centred.npy", blocks, raw.shape, kept)
+        raw.path.unlink()
+        embedded = time.monotonic()
+        measured = 1.0
+
+        def find(k: int) -> Neighbours:
+            nonlocal measured
+            plan = plan_search(
+                vectors,
+                k,
+                disk,
+                exact=exact,
+                recall=recall,
+                seed=judge.seed,
+                on_progress=on_progress,
+            )
+            measured = plan.recall
+            return search(plan, k, engine.search, on_progress)
+
+        judgement = judge.judge_stored(vectors, mean, find, y, contents.group, on_progress)
+    judged = time.monotonic()
+    free = ~corpus.held[rows] | force
+    corrected, stays = _applied(judgement, policy, free)
+    result = _described(corpus, judgement, rows, policy, corrected, stays)
+    result["encoder"] = encoder or ("minilm" if corpus.kind == "text" else "given embeddings")
+    result["seconds"] = {"embed": embedded - start, "judge": judged - embedded}
+    result["recall"] = measured
+    result["settings"] = {**asdict(judge), "policy": policy, "exact": exact, "recall": recall}
+    findings = _Findings(parts, corpus, judgement, rows, corrected, stays, written)
+    result["files"] = findings.write(folder, {"encoder": result["encoder"], **result["settings"]})
+    return result
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What a part says before anything is embedded: keys of its contents, and its labels."""
+
+    keys: NDArray[np.bytes_]
+    full: Flags
+    labels: list[Any]
+    codes: Ints
+    held: Flags
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """The usable rows, which content each has, and which rows of each part bring a new one."""
+
+    rows: Ints
+    group: Ints
+    new: list[Ints]
+
+
+def look(part: Part) -> _Looked:
+    """Reads a part once, without embedding it."""
+    items = part.items()
+    full = np.array([item is not None for item in items], dtype=bool)
+    plain = [plain_text(i) if isinstance(i, str) else i for i in items if i is not None]
+    seen: dict[str, int] = {}
+    values: list[Any] = []
+    codes = np.empty(len(part), dtype=np.int64)
+    for row, value in enumerate(part.labels()):
+        name = class_name(value)
+        codes[row] = seen.setdefault(name, len(seen)) if name else -1
+        if name and len(seen) > len(values):
+            values.append(value)
+    return _Looked(content_keys(plain), full, values, codes, part.held())
+
+
+def embed(job: tuple[Part, Ints, str | None]) -> NDArray[np.float32]:
+    """Vectors of some rows of a part."""
+    part, rows, encoder = job
+    items = part.items()
+    if isinstance(items, np.ndarray):
+        return items[rows].astype(np.float32)
+    if not len(rows):
+        return np.empty((0, 0), dtype=np.float32)
+    return represent_texts([items[row] for row in rows.tolist()], encoder)
+
+
+def _read(
+    parts: Sequence[Part], engine: Engine, on_progress: OnProgress | None
+) -> tuple[Corpus, dict[int, Any], _Contents]:
+    """The corpus without its items, how its owner writes each class, and its contents."""
+    looked: list[_Looked] = []
+    for found in engine.map(look, parts):
+        looked.append(found)
+        if on_progress is not None:
+            on_progress(Progress("read the parts", len(looked), len(parts)))
+    given: dict[str, Any] = {}
+    for found in looked:
+        for value in found.labels:
+            given.setdefault(class_name(value), value)
+    classes, _ = number_classes(list(given))
+    number = {name: at for at, name in enumerate(classes)}
+    labels, every, keys, rows, problems = [], [], [], [], []
+    for part, found in zip(parts, looked, strict=True):
+        own = np.array([*(number[class_name(v)] for v in found.labels), -1], dtype=np.int64)
+        usable = found.full & (found.codes >= 0)
+        labels.append(own[found.codes])
+        every.append(usable)
+        keys.append(found.keys[usable[found.full]])
+        rows.append(np.flatnonzero(usable))
+        if not usable.all():
+            said = f"{int((~usable).sum())} rows lack content or label"
+            problems.append(Problem(part.name, said))
+    held = np.concatenate([found.held for found in looked])
+    del looked
+    y = np.concatenate(labels)
+    if not any(map(len, rows)):
+        raise DataError("No row has both content and a label; there is nothing to judge.")
+    text = parts[0].text
+    corpus = Corpus(
+        name=parts[0].source.name,
+        kind="text" if text else "embeddings",
+        table=None,
+        label=parts[0].label,
+        content=text or "",
+        items=_Items(parts),
+        names=_Names(len(y)),
+        labels=y,
+        classes=classes,
+        truth=None,
+        held=held,
+        problems=tuple(problems),
+    )
+    contents = _numbered(np.flatnonzero(np.concatenate(every)), keys, rows)
+    return corpus, {number[name]: value for name, value in given.items()}, contents
+
+
+def _numbered(usable: Ints, keys: list[NDArray[np.bytes_]], rows: list[Ints]) -> _Contents:
+    """Contents by number, in order of first sight."""
+    first, group = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)[1:]
+    place = np.empty(len(first), dtype=np.int64)
+    place[np.argsort(first, kind="stable")] = np.arange(len(first))
+    ends = np.cumsum([len(own) for own in rows])
+    is_new = np.zeros(len(group), dtype=bool)
+    is_new[first] = True
+    new = [own[is_new[end - len(own) : end]] for own, end in zip(rows, ends, strict=True)]
+    return _Contents(usable, place[group.reshape(-1)], new)
+
+
+def _embedded(
+    parts: Sequence[Part],
+    contents: _Contents,
+    engine: Engine,
+    encoder: str | None,
+    disk: Path,
+    on_progress: OnProgress | None,
+) -> tuple[StoredRows, Floats]:
+    """Vectors of all different contents, and their mean ``(D,)``."""
+    jobs = ((part, new, encoder) for part, new in zip(parts, contents.new, strict=True))
+    found = (z for z in engine.map(embed, jobs) if len(z))
+    first = next(found)
+    count, width = sum(map(len, contents.new)), first.shape[1]
+    total = np.zeros(width)
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        done = 0
+        for z in _chained(first, found):
+            if z.shape[1] != width:
+                raise DataError(f"Embeddings of different lengths: {width} and {z.shape[1]}.")
+            total.__iadd__(z.sum(axis=0, dtype=np.float64))
+            done += len(z)
+            if on_progress is not None:
+                on_progress(Progress("embed", done, count))
+            yield z
+
+    raw = store_rows(disk / "raw.npy", blocks(), (count, width), np.float32)
+    return raw, total / count
+
+
+def _chained(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+class _Items(Sequence[Any]):
+    """Contents by row, read when asked for; embeddings have nothing to show."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.ends = np.cumsum([len(part) for part in parts])
+        self.text = parts[0].text is not None
+        self.read = lru_cache(maxsize=4)(lambda at: parts[at].items())
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, row: Any) -> Any:
+        if not self.text:
+            return ()
+        at = int(np.searchsorted(self.ends, row, side="right"))
+        return self.read(at)[row - (self.ends[at - 1] if at else 0)]
+
+
+class _Names(Sequence[str]):
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, row: Any) -> Any:
+        return f"row {row}"
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """All that is to be written."""
+
+    parts: Sequence[Part]
+    corpus: Corpus
+    judgement: Judgement
+    rows: Ints
+    corrected: Ints
+    stays: Flags
+    written: dict[int, Any]
+
+    def write(self, folder: Path, settings: dict[str, Any]) -> dict[str, str]:
+        """Writes every file, and says where."""
+        csv = require("pyarrow.csv", "data")
+        said = reasons(self.judgement, self.corpus.classes)
+        writers: dict[str, Callable[[Any], None]] = {}
+        single = isinstance(self.parts[0], ArrayPart)
+        for name, table in (("credibility", self._found), ("denoised", self._denoised)):
+            tables = [partial(table, at) for at in range(len(self.parts))]
+            if single:
+                writers[f"{name}.parquet"] = partial(_one_file, tables, said)
+            for at, part in enumerate([] if single else self.parts):
+                writers[f"{name}/{part.name}.parquet"] = partial(
+                    _one_file, tables[at : at + 1], said
+                )
+        worst = _worst_first(self.judgement)
+        listed = self._listed(worst, said)
+        writers["corrections.csv"] = lambda file: csv.write_csv(listed, file)
+        text = yaml.safe_dump({"data": self.corpus.name, **settings}, sort_keys=False)
+        writers["config.yaml"] = lambda file: file.write(text.encode())
+        for name, write in writers.items():
+            write_whole(folder / name, write)
+        names = dict.fromkeys(name.split("/")[0] for name in writers)
+        return {name: str(folder / name) for name in names}
+
+    def _listed(self, at: Ints, said: list[str]) -> Any:
+        """Flagged rows, with their neighbours and contents as text."""
+        arrow = require("pyarrow", "data")
+        table = self._columns(self.rows[at], at, said)
+        near = [" ".join(map(str, value)) for value in table["neighbours"].to_pylist()]
+        table = table.set_column(COLUMNS.index("neighbours"), "neighbours", arrow.array(near))
+        if not self.corpus.content:
+            return table
+        order = np.argsort(self.rows[at])
+        texts = np.empty(len(at), dtype=object)
+        texts[order] = [self.corpus.items[row] for row in self.rows[at][order].tolist()]
+        return table.append_column(self.corpus.content, arrow.array(texts.tolist(), arrow.string()))
+
+    def _found(self, part: int, said: list[str]) -> Any:
+        start, stop = self._rows_of(part)
+        at = np.full(stop - start, -1)
+        low, high = np.searchsorted(self.rows, [start, stop])
+        at[self.rows[low:high] - start] = np.arange(low, high)
+        return self._columns(np.arange(start, stop), at, said)
+
+    def _columns(self, rows: Ints, at: Ints, said: list[str]) -> Any:
+        """The columns of the result for some rows; ``at`` is -1 where one was not judged."""
+        arrow = require("pyarrow", "data")
+        judgement, names = self.judgement, arrow.array(self.corpus.classes, arrow.string())
+        judged, place = at >= 0, np.maximum(at, 0)
+        prior = 1 - judgement.noise_share
+        near = self._first[judgement.near.index[judgement.group[place], :SHOWN_NEIGHBOURS]]
+        ends = np.cumsum(np.where(judged, near.shape[1], 0))
+
+        def named(numbers: Ints) -> Any:
+            masked = arrow.array(numbers, mask=numbers < 0)
+            return arrow.DictionaryArray.from_arrays(masked, names).cast(arrow.string())
+
+        values = {
+            "row": rows,
+            "label": named(self.corpus.labels[rows]),
+            "credibility": np.where(judged, judgement.credibility[place], prior),
+            "flagged": judged & judgement.flagged[place],
+            "suggested_label": named(
+                np.where(judged, self._suggested[place], self.corpus.labels[rows])
+            ),
+            "confidence": np.where(judged, self._confidence[place], prior),
+            "neighbours": arrow.ListArray.from_arrays(
+                arrow.array(np.r_[0, ends], arrow.int32()), arrow.array(near[judged].ravel())
+            ),
+            "reason": [said[n] if n >= 0 else NOT_JUDGED for n in at.tolist()],
+        }
+        return arrow.table({name: values[name] for name in COLUMNS})
+
+    def _denoised(self, part: int, said: list[str]) -> Any:
+        """The owner's columns of a part, corrected by the policy."""
+        arrow = require("pyarrow", "data")
+        start, stop = self._rows_of(part)
+        low, high = np.searchsorted(self.rows, [start, stop])
+        own = self.parts[part]
+        table = own.table()
+        column = table[own.label].combine_chunks()
+        values = column.to_pylist()
+        for at in range(low, high):
+            if self.corrected[at] != self.judgement.labels[at]:
+                values[self.rows[at] - start] = self.written[int(self.corrected[at])]
+        stays = np.ones(stop - start, dtype=bool)
+        stays[self.rows[low:high] - start] = self.stays[low:high]
+        place = table.column_names.index(own.label)
+        changed = arrow.array(values, type=column.type)
+        return table.set_column(place, own.label, changed).filter(arrow.array(stays))
+
+    def _rows_of(self, part: int) -> tuple[int, int]:
+        stop = sum(len(own) for own in self.parts[: part + 1])
+        return stop - len(self.parts[part]), stop
+
+    @cached_property
+    def _first(self) -> Ints:
+        """First row of every content."""
+        return self.rows[np.unique(self.judgement.group, return_index=True)[1]]
+
+    @cached_property
+    def _suggested(self) -> Ints:
+        return self.judgement.suggested
+
+    @cached_property
+    def _confidence(self) -> Floats:
+        return self.judgement.confidence
+
+
+def _one_file(tables: Sequence[Callable[[list[str]], Any]], said: list[str], file: Any) -> None:
+    """Writes tables, made one at a time, as one Parquet file."""
+    parquet = require("pyarrow.parquet", "data")
+    first, *rest = tables
+    table = first(said)
+    with parquet.ParquetWriter(file, table.schema) as writer:
+        writer.write_table(table)
+        for make in rest:
+            writer.write_table(make(said))

@@ -1,0 +1,296 @@
+"""A corpus in parts that are read one at a time: a folder of Parquet files, or a large ``.npz``."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.data.owner_tables import is_held
+from counterpoint.data.stored_rows import StoredRows, npy_header
+from counterpoint.errors import DataError, SettingError, require
+
+PART_ROWS = 65_536
+_LOCAL_HEADER = 30
+
+
+class Part(Protocol):
+    """Some consecutive rows of a corpus; may be read on any machine that sees the files."""
+
+    @property
+    def name(self) -> str:
+        """What to call it, and what is written of it."""
+
+    @property
+    def source(self) -> Path:
+        """The file or folder that it is a part of."""
+
+    @property
+    def label(self) -> str:
+        """Column of the labels in its table."""
+
+    @property
+    def text(self) -> str | None:
+        """Column of the texts; None where there are embeddings."""
+
+    def __len__(self) -> int: ...
+
+    def items(self) -> Any:
+        """Texts (None where there is none), or a matrix of embeddings ``(n, D)``."""
+
+    def labels(self) -> list[Any]:
+        """Labels as the owner writes them."""
+
+    def held(self) -> NDArray[np.bool_]:
+        """bool ``(n,)``, rows of a test split."""
+
+    def table(self) -> Any:
+        """The owner's columns, a pyarrow table."""
+
+
+@dataclass(frozen=True)
+class ParquetPart:
+    """One file of a folder.
+
+    Attributes:
+        path: the file.
+        rows: how many it has.
+        text: column of the texts; None where there are embeddings.
+        embedding: column of lists of numbers, all of one length.
+        label: column of the labels.
+        split: column that marks test rows.
+    """
+
+    path: Path
+    rows: int
+    text: str | None
+    embedding: str | None
+    label: str
+    split: str | None
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def source(self) -> Path:
+        return self.path.parent
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def items(self) -> Any:
+        if self.text is not None:
+            texts = self._column(self.text).to_pylist()
+            return [None if t is None or not str(t).strip() else str(t) for t in texts]
+        column = self._column(str(self.embedding)).combine_chunks()
+        try:
+            values = column.flatten().to_numpy(zero_copy_only=False)
+            z = values.reshape(len(column), -1)
+        except (AttributeError, ValueError) as error:
+            raise DataError(
+                f"{self.path}: column {self.embedding!r} must hold a list of numbers in every row, "
+                "all of one length."
+            ) from error
+        return _finite(z, self.path, 0)
+
+    def labels(self) -> list[Any]:
+        found: list[Any] = self._column(self.label).to_pylist()
+        return found
+
+    def held(self) -> NDArray[np.bool_]:
+        if self.split is None:
+            return np.zeros(self.rows, dtype=bool)
+        return np.array([is_held(v) for v in self._column(self.split).to_pylist()], dtype=bool)
+
+    def table(self) -> Any:
+        return self._read(None)
+
+    def _column(self, name: str) -> Any:
+        return self._read([name])[name]
+
+    def _read(self, columns: list[str] | None) -> Any:
+        arrow = require("pyarrow", "data")
+        try:
+            return require("pyarrow.parquet", "data").ParquetFile(self.path).read(columns)
+        except (arrow.ArrowException, OSError) as error:
+            raise DataError(f"{self.path} cannot be read as Parquet: {error}") from error
+
+
+@dataclass(frozen=True)
+class ArrayPart:
+    """Some rows of the arrays in one ``.npz``.
+
+    Attributes:
+        rows: the embeddings, read where they are in the file.
+        start, stop: which of them.
+        given: labels of those rows.
+        splits: where there are any.
+    """
+
+    rows: StoredRows
+    start: int
+    stop: int
+    given: Sequence[Any]
+    splits: Sequence[Any] | None
+
+    @property
+    def source(self) -> Path:
+        return self.rows.path
+
+    @property
+    def label(self) -> str:
+        return "label"
+
+    @property
+    def text(self) -> None:
+        return None
+
+    @property
+    def name(self) -> str:
+        return f"rows {self.start} to {self.stop - 1}"
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def items(self) -> NDArray[Any]:
+        return _finite(self.rows[self.start : self.stop], self.rows.path, self.start)
+
+    def labels(self) -> list[Any]:
+        return list(self.given)
+
+    def held(self) -> NDArray[np.bool_]:
+        if self.splits is None:
+            return np.zeros(len(self), dtype=bool)
+        return np.array([is_held(value) for value in self.splits], dtype=bool)
+
+    def table(self) -> Any:
+        arrow = require("pyarrow", "data")
+        columns: dict[str, Any] = {
+            "row": np.arange(self.start, self.stop),
+            "label": list(self.given),
+        }
+        if self.splits is not None:
+            columns["splits"] = list(self.splits)
+        return arrow.table(columns)
+
+
+def is_parts(source: str | Path) -> bool:
+    """Whether ``source`` is a folder of Parquet files."""
+    path = Path(source).expanduser()
+    return path.is_dir() and any(path.glob("*.parquet"))
+
+
+def parquet_parts(
+    folder: Path,
+    *,
+    text: str | None,
+    label: str | None,
+    embedding: str | None = None,
+    split: str | None = None,
+) -> list[ParquetPart]:
+    """The files of a folder, in order of their names.
+
+    Args:
+        folder: holds ``*.parquet``.
+        text: column of the texts; or
+        embedding: column of embeddings, lists of numbers.
+        label: column of the labels.
+        split: column that marks test rows.
+
+    Raises:
+        DataError: a file cannot be read or lacks a column.
+        SettingError: not one of text and embedding.
+    """
+    if (text is None) == (embedding is None):
+        raise SettingError("Name one column of content: text or embedding.")
+    arrow = require("pyarrow", "data")
+    parquet = require("pyarrow.parquet", "data")
+    wanted = {"text": text, "embedding": embedding, "label": label, "split": split}
+    parts = []
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            about = parquet.ParquetFile(path)
+        except (arrow.ArrowException, OSError) as error:
+            raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+        there = about.schema_arrow.names
+        if label is None:
+            raise DataError(f"{folder}: say which column holds the labels. Columns: {there}.")
+        missing = [name for name in wanted.values() if name is not None and name not in there]
+        if missing:
+            raise DataError(f"{path} has no column {missing[0]!r}. Columns: {', '.join(there)}.")
+        parts.append(ParquetPart(path, about.metadata.num_rows, text, embedding, label, split))
+    if not sum(map(len, parts)):
+        raise DataError(f"{folder} has no rows.")
+    return parts
+
+
+def array_parts(path: Path) -> list[ArrayPart]:
+    """The ``embeddings`` and ``labels`` of an ``.npz``, the embeddings left on disk.
+
+    Raises:
+        DataError: it cannot be read, is compressed, or lacks an array.
+    """
+    rows = _stored_in(path, "embeddings")
+    with np.load(path, allow_pickle=False) as file:
+        if "labels" not in file.files:
+            raise DataError(f"{path} needs the arrays 'embeddings' and 'labels'.")
+        labels, classes = file["labels"], file["classes"] if "classes" in file.files else None
+        splits = file["splits"] if "splits" in file.files else None
+    if len(labels) != len(rows) or (splits is not None and len(splits) != len(rows)):
+        raise DataError(f"{path}: {len(rows)} embeddings and {len(labels)} labels.")
+    given: Any = labels
+    if classes is not None and np.issubdtype(labels.dtype, np.integer):
+        given = np.array([*classes.tolist(), None], dtype=object)[np.where(labels < 0, -1, labels)]
+    return [
+        ArrayPart(
+            rows,
+            start,
+            min(start + PART_ROWS, len(rows)),
+            given[start : start + PART_ROWS].tolist(),
+            None if splits is None else splits[start : start + PART_ROWS].tolist(),
+        )
+        for start in range(0, len(rows), PART_ROWS)
+    ]
+
+
+def array_rows(path: Path) -> int:
+    """How many embeddings an ``.npz`` holds, without reading them; 0 where that is not plain."""
+    try:
+        return len(_stored_in(path, "embeddings"))
+    except DataError:
+        return 0
+
+
+def _stored_in(path: Path, name: str) -> StoredRows:
+    """A matrix within an ``.npz``, read where it is."""
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            entry = archive.getinfo(f"{name}.npy")
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise DataError(
+                    f"{path} is compressed, so it cannot be read in parts: write it with np.savez."
+                )
+            file.seek(entry.header_offset + 26)
+            lengths = np.frombuffer(file.read(4), "<u2")
+            file.seek(entry.header_offset + _LOCAL_HEADER + int(lengths.sum()))
+            shape, kept = npy_header(file)
+            return StoredRows(path, shape, kept, file.tell())
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read as .npz with {name!r}: {error}") from error
+
+
+def _finite(z: NDArray[Any], path: Path, first: int) -> NDArray[Any]:
+    if z.dtype.kind not in "fiu":
+        raise DataError(f"{path}: embeddings must be numbers; got {z.dtype}.")
+    bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
+    if len(bad):
+        raise DataError(f"{path}: embeddings hold NaN or infinity in row {first + bad[0]}.")
+    return z

@@ -11,20 +11,24 @@ PIP_ARGS ?=
 MAPPED := $(subst _,-,$(filter-out _%,$(notdir $(basename $(wildcard tests/golden_cases/*.py)))))
 GOLDENS ?= $(wildcard $(MAPPED:%=../shared/goldens/%.json))
 SEEDS ?= 3
+IMAGE_RESULTS ?= build/claims
 
 BIN := $(VENV)/bin
+IMAGE_CLAIMS := temperature dcl cacr amcl isogclr groco feature-transformation mochi \
+  projection-head hydra pixpro genview adainf scatsimclr mlcd beclr
 CLAIMS = $(subst _,-,$(filter-out _%,$(notdir $(basename $(wildcard src/counterpoint/claims/*.py)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help compare test lint goldens pytest docs bench claims clean
+.PHONY: help compare test lint goldens pytest docs bench claims claims-image clean
 
 help:
-	@echo "make compare   install, then find out which method embeds the built-in data best"
-	@echo "make test      install, then lint, check types, goldens and tests"
-	@echo "make docs      build the documentation into site/"
-	@echo "make bench     measure speed and memory against the bare matrix products and peers"
-	@echo "make claims    test the papers' claims again (SEEDS=3)"
-	@echo "make clean     remove what the above built"
+	@echo "make compare       install, then find out which method embeds the built-in data best"
+	@echo "make test          install, then lint, check types, goldens and tests"
+	@echo "make docs          build the documentation into site/"
+	@echo "make bench         measure speed and memory against the bare matrix products and peers"
+	@echo "make claims        test the papers' claims again (SEEDS=3)"
+	@echo "make claims-image  test those of the image systems, into $(IMAGE_RESULTS)"
+	@echo "make clean         remove what the above built"
 
 compare: $(VENV)/.app
 	$(BIN)/counterpoint compare $(ARGS)
@@ -53,17 +57,28 @@ bench: $(VENV)/.test
 	mv build/objectives.json build/training.txt benchmarks/results/
 	@cat benchmarks/results/objectives.json benchmarks/results/training.txt
 
-claims: $(VENV)/.app
+claims: $(VENV)/.claims
 	for id in $(CLAIMS); do $(BIN)/counterpoint claim $$id --seeds $(SEEDS) --out claims/results || exit; done
+
+claims-image: $(VENV)/.claims
+	@mkdir -p $(IMAGE_RESULTS)
+	@number=0; for id in $(IMAGE_CLAIMS); do \
+	  number=$$((number + 1)); echo "Claim $$number of $(words $(IMAGE_CLAIMS)): $$id"; \
+	  $(BIN)/counterpoint claim $$id --seeds $(SEEDS) --out $(IMAGE_RESULTS) || exit; done
+	@echo; echo "Verdicts by $(SEEDS) seeds, written to $(IMAGE_RESULTS):"
+	@for id in $(IMAGE_CLAIMS); do awk -F '": "?|"?,$$' -v id=$$id \
+	  '/^ "verdict"/ { v = $$2 } /^ "minutes"/ { m = $$2 } \
+	  END { printf "%-23s %-12s %5.1f minutes\n", id, v, m }' $(IMAGE_RESULTS)/$$id.json; done
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.app: EXTRAS := app
+$(VENV)/.claims: EXTRAS := app,diffusion
 $(VENV)/.test: EXTRAS := app,diffusion,dev,peers,docs
 $(VENV)/.docs: EXTRAS := app,docs
 
-$(VENV)/.app $(VENV)/.test $(VENV)/.docs: $(BIN)/python pyproject.toml
+$(VENV)/.app $(VENV)/.claims $(VENV)/.test $(VENV)/.docs: $(BIN)/python pyproject.toml
 	@echo "Installing counterpoint[$(EXTRAS)] into $(VENV); the first time takes a few minutes."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[$(EXTRAS)]'
 	@touch $@

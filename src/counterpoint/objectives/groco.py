@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from counterpoint.engine.checks import check_reduction, prepare, same_rows
-from counterpoint.engine.ranks import is_distributed, peer_sum
+from counterpoint.engine.nearest import nearest_candidates
+from counterpoint.engine.ranks import gathered_rows, global_start, is_distributed, peer_sum
 from counterpoint.engine.row_function import row_losses
-from counterpoint.engine.softmax import row_way
+from counterpoint.engine.rows import row_blocks
+from counterpoint.engine.softmax import reduce_rows
 from counterpoint.engine.terms import IndexFunction, Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.duplicates import negatives_only
@@ -78,38 +81,31 @@ def groco(
     check_reduction(reduction)
     z, positive, kept, valid = _prepared(views, hardest, positive_views, ids, across_ranks)
 
-    def of_rows(s: Tensor, i: Tensor, j: Tensor, mine: Tensor) -> Tensor:
-        negatives = s.masked_fill(~valid(i, j), -torch.inf).topk(kept, dim=1).values.flip(1)
-        if bool((negatives[:, 0] == -torch.inf).any()):
-            raise DataError(f"An anchor has fewer than {kept} negatives; set hardest lower.")
+    def of_block(anchors: Tensor, pool: Tensor, places: Tensor, mine: Tensor) -> Tensor:
+        negatives = torch.linalg.vecdot(anchors[:, None], pool[places]).flip(1)
         scores = torch.cat([negatives, mine.sort(1).values], 1)
         share = upper_shares(
             scores, kept, network, relaxation, steepness=steepness, art_lambda=art_lambda
         ).clamp(0, 1)
-        target = (torch.arange(scores.shape[1], device=s.device) >= kept).to(s.dtype)
+        target = (torch.arange(scores.shape[1], device=scores.device) >= kept).to(scores.dtype)
         return binary_cross_entropy(share, target.expand_as(share), reduction="none").mean(1)
 
     values = []
     for a, anchors in enumerate(z):
         others = [z[b] for b in range(positive) if b != a]
+        pool = gathered_rows(anchors) if across_ranks else anchors
         if stop_gradient:
-            others = [other.detach() for other in others]
+            others, pool = [other.detach() for other in others], pool.detach()
         mine = torch.stack([torch.linalg.vecdot(anchors, other) for other in others], 1)
-        values.append(
-            row_way(
-                of_rows,
-                anchors,
-                anchors.detach() if stop_gradient else anchors,
-                anchors.new_ones(()),
-                per_row=(mine,),
-                reduction=reduction,
-                across_ranks=across_ranks,
-            )
-        )
-    if reduction == "none":
-        return torch.cat(values)
-    total = torch.stack(values).sum()
-    return total / len(z) if reduction == "mean" else total
+        first = global_start(anchors) if across_ranks else 0
+        places, there = nearest_candidates(anchors, pool, kept, valid, first)
+        if not bool(there.all()):
+            raise DataError(f"An anchor has fewer than {kept} negatives; set hardest lower.")
+        values += [
+            checkpoint(of_block, anchors[part], pool, places[part], mine[part], use_reentrant=False)
+            for part in row_blocks(len(anchors), kept * anchors.shape[1])
+        ]
+    return reduce_rows(torch.cat(values), None, reduction, across_ranks)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from counterpoint.engine.terms import IndexFunction, index_block
 
 TILE_ROWS = 256
 TILE_COLUMNS = 16384
+COLUMN_STEP = 1024
 GROUP = 16
 """Members of a group of scores whose maximum tells whether to look at them."""
 ONE_DNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
@@ -87,25 +88,19 @@ def most_similar(
     Returns:
         Products ``(N, count)``, and positions int64 ``(N, count)``.
     """
-    found = [
-        _merged_row(anchors[start : start + TILE_ROWS], candidates, count, own, start)
-        for start in range(0, len(anchors), TILE_ROWS)
-    ]
-    return torch.cat([value for value, _ in found]), torch.cat([place for _, place in found])
-
-
-def _merged_row(
-    anchors: Tensor, candidates: Tensor, count: int, own: int | None, start: int
-) -> tuple[Tensor, Tensor]:
-    found: tuple[Tensor, Tensor] | None = None
+    starts = range(0, len(anchors), TILE_ROWS)
+    found: list[tuple[Tensor, Tensor] | None] = [None for _ in starts]
     for first in range(0, len(candidates), TILE_COLUMNS):
-        scores = _products(anchors, candidates[first : first + TILE_COLUMNS])
-        if own is not None:
-            _fill_diagonal(scores, own + start - first)
-        best, at = _largest(scores, count)
-        found = nearer(found, (best, at + first), count)
-    assert found is not None
-    return found
+        tile = candidates[first : first + TILE_COLUMNS]
+        products = _Products(tile)
+        for at, start in enumerate(starts):
+            scores = products(anchors[start : start + TILE_ROWS])
+            if own is not None:
+                _fill_diagonal(scores, own + start - first)
+            value, place = _largest(scores, count)
+            found[at] = nearer(found[at], (value, place + first), count)
+    values, places = zip(*(block for block in found if block is not None), strict=True)
+    return torch.cat(values), torch.cat(places)
 
 
 def nearer(
@@ -119,14 +114,33 @@ def nearer(
     return value, place.gather(1, kept)
 
 
-def _products(anchors: Tensor, candidates: Tensor) -> Tensor:
-    """``anchors @ candidates.T``; in float32 by oneDNN, which beats MKL on many processors."""
-    if ONE_DNN and anchors.dtype == torch.float32 and anchors.device.type == "cpu":
+class _Products:
+    """``anchors @ candidates.T`` for at most 256 anchors, again and again.
+
+    In float32 by oneDNN, which beats MKL on many processors. It compiles code for every shape, so
+    there are few shapes: both sides are filled up with zeros, which are cut off afterwards.
+    """
+
+    def __init__(self, candidates: Tensor) -> None:
+        self.candidates = candidates
+        plain = candidates.dtype == torch.float32 and candidates.device.type == "cpu"
+        self.filled: Tensor | None = None
+        if ONE_DNN and plain and len(candidates) >= COLUMN_STEP:
+            self.filled = _filled(candidates, -(-len(candidates) // COLUMN_STEP) * COLUMN_STEP)
+
+    def __call__(self, anchors: Tensor) -> Tensor:
+        if self.filled is None:
+            return anchors @ self.candidates.T
         products: Tensor = torch.ops.mkldnn._linear_pointwise(
-            anchors, candidates, None, "none", [], ""
+            _filled(anchors, TILE_ROWS), self.filled, None, "none", [], ""
         )
-        return products
-    return anchors @ candidates.T
+        return products[: len(anchors), : len(self.candidates)]
+
+
+def _filled(rows: Tensor, count: int) -> Tensor:
+    return (
+        torch.nn.functional.pad(rows, (0, 0, 0, count - len(rows))) if len(rows) < count else rows
+    )
 
 
 def _fill_diagonal(scores: Tensor, first: int) -> None:

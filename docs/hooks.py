@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from claim_plots import MARKS, plot
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -21,7 +22,7 @@ from counterpoint.data import builtin
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks" / "results"
-VERDICTS = {"holds": "✓ holds", "not shown": "? not shown", "refuted": "✗ refuted"}
+VERDICTS = {verdict: f"{mark} {verdict}" for verdict, mark in MARKS.items()}
 
 ROOMS = {
     "objectives": "Losses: a function each, and a module with the same arguments.",
@@ -173,13 +174,15 @@ def _room(room: str, about: str) -> str:
 def _claim(claim: dict[str, Any]) -> Iterator[str]:
     yield f"**{VERDICTS[claim['verdict']]}**: {claim['claim']}"
     yield f"\nData: {claim['data']}. Seeds: {claim['seeds']}. {claim['rule']}\n"
+    yield f"{plot(claim)}\n"
     yield "| part | method | baseline | metric | effect | 95 % interval | verdict |"
     yield "|---|---|---|---|---:|---|---|"
     for part in claim["parts"]:
         low, high = part["ci95"]
         yield (
-            f"| {part['claim']} | {part['method']} | {part['baseline']} | {part['metric']} "
-            f"| {part['effect']:.3g} | {low:.3g} to {high:.3g} | {VERDICTS[part['verdict']]} |"
+            f"| `{part['id']}`: {part['claim']} | {part['method']} | {part['baseline']} "
+            f"| {part['metric']} | {part['effect']:.3g} | {low:.3g} to {high:.3g} "
+            f"| {VERDICTS[part['verdict']]} |"
         )
     yield ""
 
@@ -202,6 +205,11 @@ def _claims() -> str:
                 f"| [{id}](systems/{id}.md) | {claim['claim']} | {VERDICTS[claim['verdict']]} "
                 f"| {held} of {len(claim['parts'])} | {claim['seeds']} | {claim['data']} |"
             )
+    for id, found in _cards.items():
+        for claim in found["claims"]:
+            lines += ["", f"## {found['name']}", ""]
+            lines += [f"**{VERDICTS[claim['verdict']]}**: {claim['claim']}", "", plot(claim), ""]
+            lines += [f"[What was measured, and how](systems/{id}.md#claims-tested)"]
     return "\n".join(lines)
 
 
@@ -218,12 +226,14 @@ def _benchmarks() -> str:
 
 
 def _figures(results: dict[str, Any]) -> Iterator[str]:
-    """Plain values in a line; ``{column: {row: value}}`` as a table."""
+    """Plain values in a line; ``{column: {row: value}}`` or ``{row: value}`` as a table."""
     plain = {key: value for key, value in results.items() if not isinstance(value, dict)}
     yield ", ".join(f"{key} {value}" for key, value in plain.items())
     for title, columns in results.items():
         if not isinstance(columns, dict):
             continue
+        if not any(isinstance(column, dict) for column in columns.values()):
+            columns = {"": columns}
         rows = dict.fromkeys(name for column in columns.values() for name in column)
         yield f"\n| {title} | {' | '.join(columns)} |"
         yield f"|---|{'---:|' * len(columns)}"

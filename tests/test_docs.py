@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -116,6 +117,31 @@ def test_site_builds_without_warnings(tmp_path: Path) -> None:
         assert ('id="relations"' in page) == any(relations_of(name))
         assert f'href="{name}/"' in overview
     assert "cdn" not in page
+    claims = (tmp_path / "site" / "claims" / "index.html").read_text(encoding="utf-8")
+    results = [json.loads(path.read_text()) for path in (ROOT / "claims" / "results").iterdir()]
+    assert claims.count("<svg role=") == len(results)
+    assert claims.count("<circle") == sum(r["seeds"] * len(r["parts"]) for r in results)
+
+
+def test_plot_of_a_claim_shows_the_claimed_direction_on_the_right(monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    plot = importlib.import_module("claim_plots").plot
+    part = {
+        "id": "a",
+        "claim": "a < b",
+        "direction": "lower",
+        "verdict": "not shown",
+        "effect": -1.0,
+        "ci95": [-4.0, 2.0],
+        "margin": 0.0,
+        "values": [{"method": 1.0, "baseline": b} for b in (0.0, 2.0, 4.0)],
+    }
+    drawn = plot({"id": "x", "parts": [part]})
+    left, inner, right = (float(x) for x in re.findall(r'cx="([\d.]+)"', drawn))
+    (zero,) = (float(x) for x in re.findall(r'class="zero" d="M([\d.]+)', drawn))
+    assert left < zero < inner < right
+    assert "<title>a &lt; b</title>" in drawn
+    assert "? -1 (-4 to 2)" in drawn
 
 
 @pytest.mark.parametrize("name", records())

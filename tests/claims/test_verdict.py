@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from counterpoint.claims import Part, combine, effect, judge
+from counterpoint.claims import Part, combine, effect, exact, judge
 
 
 def part(**changes) -> Part:
@@ -69,3 +69,9 @@ def test_a_claim_is_as_good_as_its_parts() -> None:
     assert combine(["holds", "holds"]) == "holds"
     assert combine(["holds", "not shown"]) == "not shown"
     assert combine(["not shown", "refuted", "holds"]) == "refuted"
+
+
+def test_an_identity_is_refuted_by_one_seed_beyond_the_tolerance() -> None:
+    identity = exact("p", "c", "m")
+    assert judge(identity, [(0.0, 1e-6), (1e-9, 1e-6), (2e-16, 1e-6)]) == "holds"
+    assert judge(identity, [(0.0, 1e-6), (2e-6, 1e-6), (0.0, 1e-6)]) == "refuted"

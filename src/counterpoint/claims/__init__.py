@@ -1,6 +1,6 @@
 """The papers' claims as experiments: method, baseline that differs in one thing, verdict."""
 
-from counterpoint.claims._claim import Claim, Pair, Part
+from counterpoint.claims._claim import Claim, Pair, Part, exact
 from counterpoint.claims._run import find, names, run, try_out
 from counterpoint.claims._verdict import INTERVAL, RULE, Verdict, combine, effect, judge
 
@@ -13,6 +13,7 @@ __all__ = [
     "Verdict",
     "combine",
     "effect",
+    "exact",
     "find",
     "judge",
     "names",

@@ -57,6 +57,24 @@ def test_equals_the_plain_pass(chunk):
     assert not codes["keys"].requires_grad
 
 
+@pytest.mark.parametrize(
+    ("rows", "chunk", "sizes"),
+    [
+        (10, 4, [4, 3, 3]),
+        (16, 5, [4, 4, 4, 4]),
+        (32, 31, [16, 16]),
+        (5, 2, [3, 2]),
+        (3, 1, [1, 1, 1]),
+        (1, 4, [1]),
+    ],
+)
+def test_chunks_are_alike_and_none_is_a_single_sample(rows, chunk, sizes):
+    whole = batch(rows)
+    parts = list(whole.chunks(chunk))
+    assert [len(part) for part in parts] == sizes
+    assert torch.equal(torch.cat([part.index for part in parts]), whole.index)
+
+
 def test_every_parameter_is_reached_once():
     net = encoder()
     seen = []

@@ -56,7 +56,17 @@ class Batch:
         return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def chunks(self, size: int) -> Iterator[Batch]:
-        """Consecutive parts of at most ``size`` samples (views, not copies)."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
+        """Consecutive parts of about equal length, at most ``size`` samples (views, not copies).
+
+        No part is a single sample, with which batch normalisation cannot do, unless ``size`` is 1:
+        with ``size`` 2 one part of an odd batch has 3.
+        """
+        parts = -(-len(self) // size)
+        if size > 1:
+            parts = min(parts, max(1, len(self) // 2))
+        short, longer = divmod(len(self), parts)
+        start = 0
+        for number in range(parts):
+            part = slice(start, start + short + (number < longer))
+            start = part.stop
             yield self.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from counterpoint.encoders.image import ImageEncoder
@@ -73,6 +74,8 @@ def timm_encoder(
         _shrink_stem(net, name, channels)
     if isinstance(pretrained, str):
         _load_weights(net, Path(pretrained))
+    if size <= _SMALL_PIXELS:
+        _check_takes(net, name, channels, size)
     standard = net.default_cfg
     mean, std = standard.get("mean", 0.5), standard.get("std", 0.25)
     if channels != 3:
@@ -104,6 +107,19 @@ def _shrink_stem(net: Any, name: str, channels: int) -> None:
         raise SettingError(f"small_stem is for ResNets with one first convolution, not {name!r}.")
     net.conv1 = nn.Conv2d(channels, net.conv1.out_channels, 3, 1, 1, bias=False)
     net.maxpool = nn.Identity()
+
+
+def _check_takes(net: nn.Module, name: str, channels: int, size: int) -> None:
+    """Refuses images that are smaller than the patches or windows of the network."""
+    try:
+        with torch.no_grad():
+            net.eval()(torch.zeros(1, channels, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise SettingError(
+            f"{name!r} cannot take images of {size}×{size} pixels ({error}). Enlarge them with "
+            f"size=, or choose a network of smaller patches."
+        ) from error
+    net.train()
 
 
 def _load_weights(net: Any, path: Path) -> None:

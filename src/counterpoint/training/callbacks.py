@@ -81,6 +81,7 @@ class Recorder(pl.Callback):
             save_history(self.out, self.history(loop))
             for logger in self.loggers:
                 logger.finalize("success")
+        trainer.strategy.barrier()  # every process reads the history
 
     def flush(self, trainer: pl.Trainer, loop: Loop) -> None:
         """Writes the steps that wait to be written, after checking their losses.

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset
 from counterpoint.engine.caching import cached_encode
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, SettingError
 from counterpoint.methods.base import Method
 from counterpoint.training.loader import Batches, loader
 from counterpoint.training.order import Order
@@ -116,7 +116,15 @@ class Loop(pl.LightningModule):
     def _encode(self, batch: Batch) -> Mapping[str, Tensor]:
         if self.settings.cached is None:
             return self.method.encode(batch)
-        return cached_encode(self.method.encode, self.method, batch, self.settings.cached)
+        try:
+            return cached_encode(self.method.encode, self.method, batch, self.settings.cached)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise SettingError(
+                f"cached={self.settings.cached} gives single samples to batch normalisation, "
+                f"which needs more; set cached to 2 or more, or batch_norm=False."
+            ) from error
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +14,7 @@ from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.encoders.heads import projection
 from counterpoint.encoders.pair_gate import OpenGate, PairGate
-from counterpoint.engine.ranks import is_distributed
+from counterpoint.engine.ranks import is_distributed, rows_by_rank
 from counterpoint.errors import DataError, SettingError
 from counterpoint.methods.base import Codes, Method, View
 from counterpoint.objectives import functional as F
@@ -21,13 +22,19 @@ from counterpoint.objectives.temperature import Temperature
 from counterpoint.pairs.partner_classes import Pairing, partner_classes
 from counterpoint.views import augment
 
+TOO_FEW = (
+    "hydra left out steps with fewer than 2 labelled samples (on each device); label more of the "
+    "data, or set a larger batch_size."
+)
+
 
 class Hydra(Method):
     """Each sample is drawn to the samples of a random partner class, in gated dimensions.
 
     The gate is learnt from the two classes by the loss itself. Labels are needed in training
-    only. Samples without a label take no part; a partner class that is absent from the batch
-    gives its anchors a loss of 0.
+    only. Samples without a label take no part; a step in which a process has fewer than two with
+    one is left out, its loss 0. A partner class that is absent from the batch gives its anchors a
+    loss of 0.
 
     Args:
         pairing: ``"arbitrary"``, the class of a random sample of the batch; ``"distinct"``, any
@@ -98,8 +105,10 @@ class Hydra(Method):
             raise DataError("hydra needs labels, and the data have none.")
         known = batch.labels >= 0
         anchors, keys, labels = codes["z"][known], codes["k"][known], batch.labels[known]
-        if len(labels) < 2:
-            raise DataError("hydra needs at least 2 samples with a label in a batch.")
+        if self._too_few(labels):
+            warnings.warn(TOO_FEW, stacklevel=2)
+            nothing = 0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
+            return {"loss": torch.as_tensor(nothing), "open": anchors.new_tensor(0.0)}
         generator = torch.Generator().manual_seed(self.draw)
         partners = partner_classes(labels, self.pairing, classes=self.classes, generator=generator)
         gate = self.gate(labels, partners)
@@ -115,3 +124,8 @@ class Hydra(Method):
             across_ranks=is_distributed(),
         )
         return {"loss": loss, "open": gate.detach().mean()}
+
+    @staticmethod
+    def _too_few(labels: Tensor) -> bool:
+        """Whether some process has fewer than 2 labels, which its gate's batch norm needs."""
+        return min(rows_by_rank(len(labels), labels.device)) < 2

@@ -13,7 +13,7 @@ from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.encoders.heads import projection
 from counterpoint.encoders.momentum import MomentumCopy
-from counterpoint.engine.ranks import gather_rows
+from counterpoint.engine.ranks import gather_rows, is_distributed
 from counterpoint.methods.base import Codes, Fraction, Method, View
 from counterpoint.objectives import functional as F
 from counterpoint.pairs.queue import MemoryQueue
@@ -23,12 +23,12 @@ from counterpoint.views import augment
 class MoCo(Method):
     """``q = g(f(view_1))`` finds ``k = g'(f'(view_2))`` among ``k`` and the queue of old keys.
 
-    Order of a step: the momentum encoder ``(f', g')`` is updated, queries and keys are encoded,
-    the loss is taken against the queue, then the keys of all processes enter the queue. Keys of
-    the other samples of the batch are no negatives. Every process holds the whole queue, so the
-    mean over processes is the loss of the global batch. The queue grows from empty, so that every
-    negative is a real key; while it is empty (the first step) the batch's keys stand in. Where
-    the queue outlives an epoch, old keys of the anchor's own image are left out.
+    Order of a step: the momentum encoder ``(f', g')`` is updated, queries and keys are encoded, the
+    loss is taken against the queue, then the keys of all processes enter the queue. Keys of the
+    other samples of the batch are no negatives. Every process holds the whole queue, so the mean
+    over processes is the loss of the global batch. The queue grows from empty, so that every
+    negative is a real key; while it is empty (the first step) the global batch's keys stand in.
+    Where the queue outlives an epoch, old keys of the anchor's own image are left out.
 
     Args:
         temperature: divides similarities.
@@ -83,7 +83,9 @@ class MoCo(Method):
 
     def _loss(self, queries: Tensor, keys: Tensor, index: Tensor) -> Tensor:
         if len(self.queue) == 0:
-            return F.info_nce(queries, keys, temperature=self.temperature)
+            return F.info_nce(
+                queries, keys, temperature=self.temperature, across_ranks=is_distributed()
+            )
         return F.info_nce(
             queries,
             keys,

@@ -16,6 +16,7 @@ from counterpoint._version import __version__
 from counterpoint.apps.marks_proof import prove
 from counterpoint.apps.reasons import classes_name
 from counterpoint.apps.representations import represent
+from counterpoint.apps.room import check_room
 from counterpoint.apps.shown import shown
 from counterpoint.curation.duplicates import same_content
 from counterpoint.curation.judge import Flags, Judge
@@ -81,6 +82,7 @@ def reannotate_sets(
     full = [item is not None and (not isinstance(item, str) or item.strip()) for item in items]
     known = [labels is not None for labels in sets]
     rows = np.flatnonzero(np.array(full, dtype=bool) & np.array(known, dtype=bool))
+    check_room(len(rows), len(classes))
     there = [items[row] for row in rows.tolist()]
     z = represent(there, encoder, on_progress=on_progress)
     found = judge_marks(judge or Judge(), z, marks[rows], same_content(there), on_progress)
@@ -134,6 +136,7 @@ def reannotate_marks(
     judge = judge or Judge()
     start = time.monotonic()
     rows = np.flatnonzero(corpus.usable)
+    check_room(len(rows), len(corpus.classes))
     items = [corpus.items[row] for row in rows.tolist()]
     z = represent(items, encoder, images=corpus.kind == "images", on_progress=on_progress)
     embedded = time.monotonic()

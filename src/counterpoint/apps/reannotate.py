@@ -21,6 +21,7 @@ from counterpoint.apps.label_proof import prove
 from counterpoint.apps.multi_label import ONLY_FROZEN, reannotate_marks, reannotate_sets
 from counterpoint.apps.reasons import reasons
 from counterpoint.apps.representations import represent
+from counterpoint.apps.room import check_room
 from counterpoint.apps.shown import shown
 from counterpoint.apps.thumbnails import encoded
 from counterpoint.curation.corrector import Corrector
@@ -112,6 +113,7 @@ def reannotate(
     if len(classes) < 2:
         raise DataError("labels hold fewer than two classes; there is nothing to compare.")
     rows = np.flatnonzero(usable)
+    check_room(len(rows), len(classes))
     judge = judge or Judge()
     full = [items[row] for row in rows]
     z = represent(full, encoder, on_progress=on_progress)
@@ -211,6 +213,7 @@ def reannotate_corpus(
     judge = judge or Judge()
     start = time.monotonic()
     rows = np.flatnonzero(corpus.usable)
+    check_room(len(rows), len(corpus.classes))
     items = [corpus.items[row] for row in rows.tolist()]
     z = represent(items, encoder, images=corpus.kind == "images", on_progress=on_progress)
     embedded = time.monotonic()
@@ -357,6 +360,12 @@ def _described(
     notes = [BLIND_SPOT]
     if corpus.kind == "images":
         notes.append("Unless --encoder is given, images are compared by their pixels.")
+    rare = len(np.unique(y[judgement.rare]))
+    if rare:
+        notes.append(
+            f"{rare} of {len(np.unique(y))} classes have too few rows to be judged by neighbours; "
+            "they are protected: only equal content with other labels is flagged."
+        )
     held = int(corpus.held.sum())
     if held:
         notes.append(f"{held} rows are of a test split and were not changed.")

@@ -93,16 +93,16 @@ class Corrector:
         networks = Networks(folds, z.shape[1], self.hidden, classes, generator, independent)
         entropy = _binary_cross_entropy if independent else _cross_entropy
         x = torch.from_numpy(z).float() * z.shape[1] ** 0.5
-        y, known, trust = (
-            torch.from_numpy(np.ascontiguousarray(a)) for a in (targets, labels, credibility)
-        )
+        shared = targets.strides[0] == 0
+        y = torch.tensor(targets[:1] if shared else targets, dtype=torch.float32)
+        known, trust = torch.tensor(labels), torch.tensor(credibility)
         optimiser = torch.optim.AdamW(
             networks.parameters(), self.learning_rate, weight_decay=self.weight_decay
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, self.learning_rate, total_steps=epochs * steps + 1, pct_start=0.1
         )
-        y, which = y.float(), torch.arange(folds)[:, None]
+        which = torch.zeros(folds, 1, dtype=torch.long) if shared else torch.arange(folds)[:, None]
         for epoch in range(epochs):
             order = torch.stack(
                 [part[torch.randperm(len(part), generator=generator)[:count]] for part in learn]

@@ -50,12 +50,14 @@ def _head(result: Mapping[str, Any]) -> Head:
     data = mapping(result, "data")
     name = str(data.get("name") or "")
     flagged, judged = result.get("flagged", 0), data.get("judged", 0)
+    many = mapping(result, "multi_label")
     facts = [
         ("data", name),
         ("rows judged", numbers.count(judged)),
         ("classes", numbers.count(data.get("classes", 0))),
-        ("wrong, by estimate", numbers.percent(result.get("noise_share", 0))),
-        ("flagged", numbers.count(flagged)),
+        ("wrong, by estimate", numbers.percent(many.get("share_wrong", result["noise_share"]))),
+        ("missing, by estimate", many and numbers.percent(many["share_missing"])),
+        ("rows flagged" if many else "flagged", numbers.count(flagged)),
         (f"changed ({result.get('policy')})", numbers.count(result.get("changed", 0))),
         ("encoder", str(result.get("encoder") or "")),
     ]
@@ -63,8 +65,16 @@ def _head(result: Mapping[str, Any]) -> Head:
         title=f"{name} – reannotate",
         kind="reannotate",
         headline=(
-            f"{numbers.count(flagged)} of {numbers.count(judged)} labels look wrong;",
-            f"about {numbers.percent(result.get('noise_share', 0))} are, by estimate.",
+            (
+                f"{numbers.count(many['wrong'])} of {numbers.count(data.get('labels', 0))} labels "
+                "look wrong;",
+                f"{numbers.count(many['missing'])} more look missing.",
+            )
+            if many
+            else (
+                f"{numbers.count(flagged)} of {numbers.count(judged)} labels look wrong;",
+                f"about {numbers.percent(result.get('noise_share', 0))} are, by estimate.",
+            )
         ),
         notes=tuple(str(note) for note in sequence(result, "notes")),
         facts=tuple((key, value) for key, value in facts if value),
@@ -99,9 +109,19 @@ def _proof(result: Mapping[str, Any]) -> Part | None:
             ],
             "corrections": [(name, numbers.count(n)) for name, n in corrections.items()],
         },
-        lead=f"{numbers.count(proof.get('wrong', 0))} of {numbers.count(proof.get('rows', 0))} "
-        "labels differ from the truth, which no judge has seen.",
+        lead=_against(proof),
     )
+
+
+def _against(proof: Mapping[str, Any]) -> str:
+    wrong, rows = numbers.count(proof.get("wrong", 0)), numbers.count(proof.get("rows", 0))
+    if "wrong_rows" in proof:
+        return (
+            f"{wrong} labels are wrong or missing, in {numbers.count(proof['wrong_rows'])} of "
+            f"{rows} rows; no judge has seen the truth. Each label, and each absence of one, is "
+            "counted alone; downstream is micro F1."
+        )
+    return f"{wrong} of {rows} labels differ from the truth, which no judge has seen."
 
 
 def _worst(result: Mapping[str, Any]) -> Part | None:
@@ -168,9 +188,11 @@ def _classes(result: Mapping[str, Any]) -> Part | None:
                     numbers.percent(row["flagged"] / row["rows"]),
                     numbers.decimal(row["expected_wrong"], 1),
                     row["protected"],
+                    row.get("missing"),
                 )
                 for row in rows
             ],
+            "several": bool(mapping(result, "multi_label")),
             "pairs": [
                 (pair["label"], pair["suggested_label"], pair["count"])
                 for pair in sequence(result, "confusions")[:MOST_PAIRS]

@@ -103,3 +103,28 @@ def test_errors_are_one_line(invoke: Any, tmp_path: Path) -> None:
     result = invoke("reannotate", tmp_path / "t.csv", "--set", "neighbors=3")
     assert result.exit_code == 2
     assert "neighbours" in result.stderr
+
+
+def test_a_folder_of_parts_becomes_a_folder_of_parts(
+    as_json: Any, invoke: Any, file: Path, tmp_path: Path
+) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    with np.load(file) as arrays:
+        z, labels = arrays["embeddings"].tolist(), arrays["labels"].tolist()
+    (tmp_path / "in").mkdir()
+    for part in (0, 1):
+        own = slice(60 * part, 60 * part + 60)
+        table = arrow.table({"z": z[own], "kind": labels[own]})
+        parquet.write_table(table, tmp_path / "in" / f"{part}.parquet")
+    given = ("reannotate", tmp_path / "in", "--embedding", "z", "--label", "kind")
+    found = as_json(*given, "--out", tmp_path / "o", *QUICK)
+    assert found["flagged"] >= 8
+    assert {f.name for f in (tmp_path / "o" / "denoised").iterdir()} == {"0.parquet", "1.parquet"}
+    assert "labels look wrong" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    result = invoke(*given, "--truth", "kind")
+    assert result.exit_code == 2
+    assert "leave out" in result.stderr
+    result = invoke("reannotate", "digits", "--engine", "ray")
+    assert result.exit_code == 2
+    assert "takes a folder of Parquet files" in result.stderr

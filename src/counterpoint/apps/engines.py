@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from counterpoint.curation.neighbour_search import Found, Plan, Unit, in_turn, search_unit
-from counterpoint.errors import require
+from counterpoint.errors import require, unknown_name
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -87,6 +87,15 @@ class Ray:
                 yield first, self.ray.get(found)
         for first, found in waiting:
             yield first, self.ray.get(found)
+
+
+def engine(name: str) -> Engine:
+    """An engine by name: ``"local"`` or ``"ray"``."""
+    if name == "local":
+        return Local()
+    if name == "ray":
+        return Ray()
+    raise unknown_name("engine", name, ("local", "ray"))
 
 
 def searched(unit: Unit, k: int, *candidates: Any) -> Found:

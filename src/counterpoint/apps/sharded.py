@@ -28,20 +28,67 @@ from counterpoint.apps.representations import represent_texts
 from counterpoint.curation.credibility import Neighbours, centred
 from counterpoint.curation.duplicates import plain_text
 from counterpoint.curation.judge import Judge, Judgement
-from counterpoint.curation.neighbour_search import EXACT_ROWS, RECALL, plan_search, search, slices
+from counterpoint.curation.neighbour_search import (
+    EXACT_ROWS,
+    PROBED,
+    RECALL,
+    plan_search,
+    search,
+    slices,
+)
 from counterpoint.data.classes import class_name, number_classes
 from counterpoint.data.corpus import Corpus
 from counterpoint.data.dataset import Problem
-from counterpoint.data.parts import ArrayPart, Part
+from counterpoint.data.parts import (
+    ArrayPart,
+    Part,
+    array_parts,
+    array_rows,
+    is_parts,
+    parquet_parts,
+)
 from counterpoint.data.stored_rows import StoredRows, store_rows
 from counterpoint.data.vectors import content_keys
-from counterpoint.errors import DataError, require, unknown_name
+from counterpoint.errors import DataError, SettingError, require, unknown_name
 from counterpoint.files import check_writable, write_whole
 from counterpoint.probes.inputs import Floats, Ints
 from counterpoint.progress import OnProgress, Progress
 
 Flags = NDArray[np.bool_]
 NOT_JUDGED = "not judged: content or label is missing"
+
+
+def parts_of(
+    source: str | Path,
+    *,
+    engine: str = "local",
+    text: str | None = None,
+    embedding: str | None = None,
+    label: str | None = None,
+    split: str | None = None,
+) -> Sequence[Part] | None:
+    """The parts of a source that is judged from disk; None for one that is judged in memory.
+
+    A folder of Parquet files always is, an ``.npz`` beyond 100,000 rows, and both as well as a
+    single Parquet file on a cluster.
+
+    Raises:
+        DataError: a part cannot be read, or lacks a column.
+        SettingError: a source that has no parts, on a cluster.
+    """
+    path = Path(source).expanduser()
+    cluster, ending = engine != "local", path.suffix.lower()
+    if is_parts(path) or (cluster and ending == ".parquet"):
+        return parquet_parts(path, text=text, embedding=embedding, label=label, split=split)
+    if ending == ".npz" and (cluster or array_rows(path) > EXACT_ROWS):
+        return array_parts(path)
+    if cluster:
+        raise SettingError(
+            f"engine {engine!r} takes a folder of Parquet files or an .npz; {source} is neither."
+        )
+    if embedding is not None:
+        raise SettingError("embedding= is a column of a folder of Parquet files.")
+    return None
 
 
 def reannotate_parts(
@@ -126,6 +173,11 @@ def reannotate_parts(
     result["encoder"] = encoder or ("minilm" if corpus.kind == "text" else "given embeddings")
     result["seconds"] = {"embed": embedded - start, "judge": judged - embedded}
     result["recall"] = measured
+    if measured < 1:
+        result["notes"].append(
+            f"Neighbours were looked for in the nearest clusters, which hold {measured:.1%} of the "
+            f"true ones of {PROBED:,} random rows."
+        )
     result["settings"] = {**asdict(judge), "policy": policy, "exact": exact, "recall": recall}
     findings = _Findings(parts, corpus, judgement, rows, corrected, stays, written)
     result["files"] = findings.write(folder, {"encoder": result["encoder"], **result["settings"]})

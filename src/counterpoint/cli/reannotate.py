@@ -19,10 +19,15 @@ from counterpoint.cli.options import (
     settings,
 )
 from counterpoint.cli.watch import watching
+from counterpoint.errors import SettingError
 
 DEMONSTRATION = "docstrings"
 PLANTED = 0.1
 SHOWN = 10
+IN_PARTS = (
+    "A corpus in parts is judged from disk by texts or embeddings and one label a row: leave out "
+    "--image, --subject, --object, --template, --separator, --truth, --noise, --budget and --limit."
+)
 MEASURES = (
     ("auroc", "AUROC"),
     ("average_precision", "average precision"),
@@ -95,46 +100,82 @@ def reannotate(
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many rows.", min=2)] = None,
+    embedding: Annotated[
+        str | None,
+        typer.Option(help="Column of embeddings, in a folder of Parquet files.", metavar="COLUMN"),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="local, or ray: a cluster embeds and searches a folder of Parquet files."
+        ),
+    ] = "local",
     out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
     sets: Sets = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the wrong labels of a corpus, and propose the right ones."""
+    from counterpoint.apps.engines import engine as engine_named
     from counterpoint.apps.reannotate import judge_from, reannotate_corpus
+    from counterpoint.apps.sharded import parts_of, reannotate_parts
     from counterpoint.data.corpus import read_corpus
     from counterpoint.report.reannotate import reannotate_page
 
     judge = judge_from(settings(context, sets, {}))
     if noise is None:
         noise = PLANTED if source is None else 0.0
+    parts = parts_of(
+        source or DEMONSTRATION,
+        engine=engine,
+        text=text,
+        embedding=embedding,
+        label=label,
+        split=split,
+    )
+    if parts is not None:
+        whole = (image, subject, object_, template, separator, truth, noise, budget, limit)
+        if any(whole):
+            raise SettingError(IN_PARTS)
     folder = out or run_folder("reannotate")
     with watching() as on_progress:
-        corpus = read_corpus(
-            source or DEMONSTRATION,
-            text=text,
-            label=label,
-            image=image,
-            subject=subject,
-            object_=object_,
-            template=template,
-            separator=separator,
-            truth=truth,
-            split=split,
-            limit=limit,
-        )
-        found = reannotate_corpus(
-            corpus,
-            folder,
-            encoder=encoder,
-            judge=judge,
-            policy=policy,  # type: ignore[arg-type]
-            noise=noise,
-            kind=kind,  # type: ignore[arg-type]
-            force=force,
-            budget=budget,
-            on_progress=on_progress,
-        )
+        if parts is not None:
+            found = reannotate_parts(
+                parts,
+                folder,
+                engine=engine_named(engine),
+                encoder=encoder,
+                judge=judge,
+                policy=policy,  # type: ignore[arg-type]
+                force=force,
+                on_progress=on_progress,
+            )
+        else:
+            corpus = read_corpus(
+                source or DEMONSTRATION,
+                text=text,
+                label=label,
+                image=image,
+                subject=subject,
+                object_=object_,
+                template=template,
+                separator=separator,
+                truth=truth,
+                split=split,
+                limit=limit,
+            )
+            found = reannotate_corpus(
+                corpus,
+                folder,
+                encoder=encoder,
+                judge=judge,
+                policy=policy,  # type: ignore[arg-type]
+                noise=noise,
+                kind=kind,  # type: ignore[arg-type]
+                force=force,
+                budget=budget,
+                on_progress=on_progress,
+            )
     page = folder / "report.html"
     reannotate_page(found, page)
     found["files"]["report.html"] = str(page)

@@ -197,7 +197,7 @@ def parquet_parts(
     """The files of a folder, in order of their names.
 
     Args:
-        folder: holds ``*.parquet``.
+        folder: holds ``*.parquet``; or one such file.
         text: column of the texts; or
         embedding: column of embeddings, lists of numbers.
         label: column of the labels.
@@ -213,7 +213,7 @@ def parquet_parts(
     parquet = require("pyarrow.parquet", "data")
     wanted = {"text": text, "embedding": embedding, "label": label, "split": split}
     parts = []
-    for path in sorted(folder.glob("*.parquet")):
+    for path in [folder] if folder.is_file() else sorted(folder.glob("*.parquet")):
         try:
             about = parquet.ParquetFile(path)
         except (arrow.ArrowException, OSError) as error:
@@ -242,6 +242,8 @@ def array_parts(path: Path) -> list[ArrayPart]:
             raise DataError(f"{path} needs the arrays 'embeddings' and 'labels'.")
         labels, classes = file["labels"], file["classes"] if "classes" in file.files else None
         splits = file["splits"] if "splits" in file.files else None
+    if labels.ndim != 1:
+        raise DataError(f"{path}: so many rows carry one label each; got {labels.shape}.")
     if len(labels) != len(rows) or (splits is not None and len(splits) != len(rows)):
         raise DataError(f"{path}: {len(rows)} embeddings and {len(labels)} labels.")
     given: Any = labels

@@ -15,13 +15,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from counterpoint.claims._claim import Claim, Pair, Part, exact
+from counterpoint.claims._moco import SETTINGS, TEMPERATURE, trained
 from counterpoint.claims._pilot import one_thread
-from counterpoint.claims._steps import ENCODER, build, held_out, score, train
+from counterpoint.claims._steps import held_out, score
 from counterpoint.data import load
-from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset
 from counterpoint.geometry.hardness import pull
-from counterpoint.methods.base import Codes
 from counterpoint.objectives.feature_transformation import (
     TransformationDraws,
     draw_transformation,
@@ -30,8 +29,7 @@ from counterpoint.objectives.feature_transformation import (
 from counterpoint.pairs.mixing import mix_pairs
 from counterpoint.probes import KNN
 
-STEPS, BATCH, LR, EARLY = 600, 64, 1e-3, 100
-QUEUE, TEMPERATURE, MOMENTUM = 1024, 0.2, 0.99
+EARLY = 100
 POSITIVE_ALPHA, NEGATIVE_ALPHA = 2.0, 1.6
 WEIGHTS, SHARES = (1.1, 1.5, 1.9), (0.1, 0.5, 0.8)
 ROWS, TOLERANCE, ABOUT = 256, 1e-6, 0.1
@@ -57,18 +55,14 @@ def measure(seed: int) -> dict[str, Pair]:
 def _trained(
     positive_alpha: float | None, negative_alpha: float | None, data: Dataset, seed: int
 ) -> tuple[dict[str, float], Any]:
-    method = build(
+    method, scores = trained(
         "feature-transformation",
+        data,
+        partial(_positive_score, torch.Generator().manual_seed(seed)),
         seed,
         positive_alpha=positive_alpha,
         negative_alpha=negative_alpha,
-        temperature=TEMPERATURE,
-        queue=QUEUE,
-        momentum=MOMENTUM,
     )
-    scores: list[float] = []
-    generator = torch.Generator().manual_seed(seed)
-    train(method, data, partial(_loss, method, scores, generator), STEPS, BATCH, LR, seed)
     first, second = _two_views(method, data, seed)
     found = {
         "early": sum(scores[:EARLY]) / EARLY,
@@ -78,19 +72,10 @@ def _trained(
     return found, method
 
 
-def _loss(
-    method: Any, scores: list[float], generator: torch.Generator, codes: Codes, batch: Batch
-) -> Tensor:
-    """The method's own loss; notes the mean score of positives as they are contrasted."""
-    if len(method.queue):
-        scores.append(_positive_score(method, generator, codes))
-    loss: Tensor = method.contrast(codes, batch)["loss"]
-    return loss
-
-
-@torch.no_grad()
-def _positive_score(method: Any, generator: torch.Generator, codes: Codes) -> float:
-    q, k = (normalize(codes[name], dim=1) for name in ("q", "k"))
+def _positive_score(
+    generator: torch.Generator, method: Any, q: Tensor, k: Tensor, index: Tensor
+) -> float:
+    """Mean score of the positives as they are contrasted."""
     bank = method.queue.features
     draws = draw_transformation(
         q,
@@ -168,14 +153,8 @@ CLAIM = Claim(
     "mixed negatives keep their mean score. Accuracy does not suffer.",
     data="digits (8x8): 1,438 to learn from, 359 held out",
     settings={
-        "steps": STEPS,
-        "batch": BATCH,
-        "optimiser": f"Adam, lr {LR:g}",
-        "encoder": ENCODER,
+        **SETTINGS,
         "head": "ends in batch normalisation without weights",
-        "queue": QUEUE,
-        "temperature": TEMPERATURE,
-        "momentum": MOMENTUM,
         "alphas": (POSITIVE_ALPHA, NEGATIVE_ALPHA),
         "early": f"the first {EARLY} steps",
         "probe": asdict(KNN()),

@@ -14,20 +14,18 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from counterpoint.claims._claim import Claim, Pair, Part, exact
+from counterpoint.claims._moco import QUEUE, SETTINGS, TEMPERATURE, trained
 from counterpoint.claims._pilot import one_thread
-from counterpoint.claims._steps import ENCODER, build, held_out, score, train
+from counterpoint.claims._steps import held_out, score
 from counterpoint.data import load
-from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset
 from counterpoint.geometry import relative_penalty
-from counterpoint.methods.base import Codes
 from counterpoint.objectives import functional as F
 from counterpoint.objectives.duplicates import in_bank
 from counterpoint.pairs.mixing import Mixtures, draw_mixtures, hardest_rows
 from counterpoint.probes import KNN
 
-STEPS, BATCH, LR, LAST = 600, 64, 1e-3, 100
-QUEUE, TEMPERATURE, MOMENTUM = 1024, 0.2, 0.99
+LAST = 100
 HARDEST, PAIRS, WITH_QUERY = 32, 16, 16
 START = 0.05
 ROWS, TOLERANCE = 256, 1e-6
@@ -50,38 +48,22 @@ def measure(seed: int) -> dict[str, Pair]:
 
 
 def _trained(mix_from: float, data: Dataset, seed: int) -> tuple[dict[str, float], Any]:
-    method = build(
+    method, found = trained(
         "mochi",
+        data,
+        partial(_proxy, torch.Generator().manual_seed(seed)),
         seed,
         hardest=HARDEST,
         pairs=PAIRS,
         with_query=WITH_QUERY,
         mix_from=mix_from,
-        temperature=TEMPERATURE,
-        queue=QUEUE,
-        momentum=MOMENTUM,
     )
-    found: list[float] = []
-    generator = torch.Generator().manual_seed(seed)
-    train(method, data, partial(_loss, method, found, generator), STEPS, BATCH, LR, seed)
     proxy = sum(found[-LAST:]) / LAST
     return {"proxy": proxy, "knn": score(method.encoder, data, KNN())}, method
 
 
-def _loss(
-    method: Any, found: list[float], generator: torch.Generator, codes: Codes, batch: Batch
-) -> Tensor:
-    """The method's own loss; notes how many queries find their positive."""
-    if len(method.queue):
-        found.append(_proxy(method, generator, codes, batch.index))
-    loss: Tensor = method.contrast(codes, batch)["loss"]
-    return loss
-
-
-@torch.no_grad()
-def _proxy(method: Any, generator: torch.Generator, codes: Codes, index: Tensor) -> float:
+def _proxy(generator: torch.Generator, method: Any, q: Tensor, k: Tensor, index: Tensor) -> float:
     """Share of queries whose positive is more similar than every negative, synthetic ones too."""
-    q, k = (normalize(codes[name], dim=1) for name in ("q", "k"))
     bank, ids = method.queue.features, method.queue.ids
     largest = (q @ bank.T).masked_fill(index[:, None] == ids, -torch.inf).amax(1)
     if method.mixing and len(bank) == QUEUE:
@@ -151,13 +133,7 @@ CLAIM = Claim(
     "those of the queue; they make the task harder and cost no accuracy.",
     data="digits (8x8): 1,438 to learn from, 359 held out",
     settings={
-        "steps": STEPS,
-        "batch": BATCH,
-        "optimiser": f"Adam, lr {LR:g}",
-        "encoder": ENCODER,
-        "queue": QUEUE,
-        "temperature": TEMPERATURE,
-        "momentum": MOMENTUM,
+        **SETTINGS,
         "hardest, pairs, with_query": (HARDEST, PAIRS, WITH_QUERY),
         "mix_from": START,
         "proxy": f"of the last {LAST} steps",

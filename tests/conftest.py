@@ -1,10 +1,11 @@
-"""Settings that must stand before torch is loaded, and the browser that several rooms test in."""
+"""Settings that must stand before torch is loaded, a cache of the tests' own, and the browser."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,15 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder of all tests and of the processes they start: never the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERPOINT_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -51,12 +51,10 @@ def encoder_of(data_of):
 
 @pytest.fixture(scope="session")
 def generator(data_of, tmp_path_factory):
-    """The run of a tiny generator that was hardly trained; generated images are kept beside it."""
+    """The run of a tiny generator that was hardly trained."""
     folder = tmp_path_factory.mktemp("generator")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COUNTERPOINT_CACHE", str(folder / "cache"))
-        fit("diffusion", data_of("images"), out=folder / "run", steps=20, batch_size=32, width=8)
-        yield str(folder / "run")
+    fit("diffusion", data_of("images"), out=folder, steps=20, batch_size=32, width=8)
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from counterpoint.curation.credibility import Neighbours
 from counterpoint.data.stored_rows import BLOCK_ROWS, StoredRows, store_rows
-from counterpoint.engine.nearest import TILE_COLUMNS, most_similar, nearer
+from counterpoint.engine.neighbours import TILE_COLUMNS, most_similar, nearer
 from counterpoint.probes.inputs import Ints
 from counterpoint.progress import OnProgress, Progress
 

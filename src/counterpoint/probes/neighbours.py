@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from counterpoint.engine.nearest import most_similar
+from counterpoint.engine.neighbours import most_similar
 from counterpoint.errors import SettingError
 from counterpoint.probes.inputs import Ints, features
 from counterpoint.probes.scaling import unit_length

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from counterpoint.engine import nearest
-from counterpoint.engine.nearest import most_similar
+from counterpoint.engine import neighbours
+from counterpoint.engine.neighbours import most_similar
 
 
 def rows(count: int, seed: int = 0) -> Tensor:
@@ -17,8 +17,8 @@ def rows(count: int, seed: int = 0) -> Tensor:
 def test_equals_the_whole_matrix(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, count: int
 ) -> None:
-    monkeypatch.setattr(nearest, "TILE_ROWS", 64)
-    monkeypatch.setattr(nearest, "TILE_COLUMNS", 650)
+    monkeypatch.setattr(neighbours, "TILE_ROWS", 64)
+    monkeypatch.setattr(neighbours, "TILE_COLUMNS", 650)
     anchors, candidates = rows(150).to(dtype), rows(2003, 1).to(dtype)
     value, place = most_similar(anchors, candidates, count)
     expected = (anchors @ candidates.T).topk(count, dim=1)
@@ -28,8 +28,8 @@ def test_equals_the_whole_matrix(
 
 @pytest.mark.parametrize("own", [-70, 0, 600])
 def test_no_anchor_finds_itself(monkeypatch: pytest.MonkeyPatch, own: int) -> None:
-    monkeypatch.setattr(nearest, "TILE_ROWS", 64)
-    monkeypatch.setattr(nearest, "TILE_COLUMNS", 650)
+    monkeypatch.setattr(neighbours, "TILE_ROWS", 64)
+    monkeypatch.setattr(neighbours, "TILE_COLUMNS", 650)
     candidates = rows(700)
     anchors = rows(150, 1)
     scores = anchors @ candidates.T
@@ -43,7 +43,7 @@ def test_no_anchor_finds_itself(monkeypatch: pytest.MonkeyPatch, own: int) -> No
 def test_without_one_dnn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     z = rows(900)
     quick = most_similar(z, z, 5, own=0)
-    monkeypatch.setattr(nearest, "ONE_DNN", False)
+    monkeypatch.setattr(neighbours, "ONE_DNN", False)
     plain = most_similar(z, z, 5, own=0)
     torch.testing.assert_close(quick[0], plain[0], rtol=1e-5, atol=1e-5)
     assert torch.equal(quick[1], plain[1])

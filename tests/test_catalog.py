@@ -65,7 +65,8 @@ def test_ready_means_real_data_end_to_end(entry: catalog.Entry, tmp_path: Path) 
     parts = card(entry.id)["parts"]
     trains = [part for part in parts if part["kind"] == "method"]
     scores = [part for part in parts if part["kind"] == "probe" and part["class"]]
-    assert trains or scores
+    applies = [part for part in parts if part["module"].endswith(f".apps.{part['name']}")]
+    assert trains or scores or applies
     if trains:
         assert trains[0]["module"].rpartition(".")[2] == entry.id.replace("-", "_")
         trained(entry.id, tmp_path)
@@ -73,6 +74,8 @@ def test_ready_means_real_data_end_to_end(entry: catalog.Entry, tmp_path: Path) 
         probe = getattr(importlib.import_module(part["module"]), part["name"])
         if hasattr(probe, "score"):
             assert digits_accuracy(probe()) > 0.8
+    for part in applies:
+        assert wrong_labels_found(getattr(importlib.import_module(part["module"]), part["name"]))
 
 
 def trained(id: str, folder: Path) -> None:
@@ -82,6 +85,15 @@ def trained(id: str, folder: Path) -> None:
     model = fit(id, data=data, steps=2, batch_size=32, out=folder)
     assert math.isfinite(model.about["results"]["final_loss"])
     assert model.embed(data.test.items).std() > 0
+
+
+def wrong_labels_found(reannotate: Any) -> bool:
+    """Whether most of twenty wrong digits are flagged."""
+    data = load("digits").train.take(range(400))
+    labels = data.labels.clone()
+    labels[:20] = (labels[:20] + 1) % 10
+    found = reannotate(data.items, labels.numpy())
+    return bool(found["flagged"][:20].mean() > 0.5)
 
 
 def digits_accuracy(probe: Any) -> float:

@@ -172,7 +172,7 @@ def test_other_encoding(tmp_path, ending):
     if ending == ".jsonl":
         lines = ['{"text": "plain"}', "{}", '{"text": "caf\xe9"}']
     (tmp_path / f"t{ending}").write_bytes("\n".join(lines).encode("latin-1"))
-    with pytest.raises(DataError, match=r"line 3: not UTF-8"):
+    with pytest.raises(DataError, match=r"line 3, byte \d+: not UTF-8"):
         tables.load(tmp_path / f"t{ending}", "text", None)
 
 

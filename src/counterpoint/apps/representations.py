@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from counterpoint import encoders
 from counterpoint.apps import model as models
+from counterpoint.data.corpus import LONGEST_TEXT
 from counterpoint.data.vectors import VectorCache, content_keys
 from counterpoint.encoders.base import Encoder
 from counterpoint.errors import DataError
 from counterpoint.progress import OnProgress, Progress
 
 KEPT_AT_ONCE = 2048
-LONGEST = 20_000
-"""Characters of a text that are read; far more than any text encoder sees."""
 
 
 def represent_texts(
@@ -42,7 +41,7 @@ def represent_texts(
         cache: whether to use the user's cache folder.
         on_progress: told how far it is.
     """
-    short = [text[:LONGEST] for text in texts]
+    short = [text[:LONGEST_TEXT] for text in texts]
     every, place = np.unique(content_keys(short), return_inverse=True)
     first = np.full(len(every), len(short))
     np.minimum.at(first, place, np.arange(len(short)))

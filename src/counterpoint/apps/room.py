@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from counterpoint.errors import DataError
 
@@ -29,5 +30,7 @@ def check_room(rows: int, classes: int) -> None:
 
 
 def memory() -> int:
-    """Bytes of memory this machine has."""
+    """Bytes of memory this machine has; without bound where it does not say."""
+    if not hasattr(os, "sysconf"):
+        return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

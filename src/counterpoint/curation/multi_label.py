@@ -22,6 +22,7 @@ from counterpoint.probes.inputs import Floats, Ints, features
 from counterpoint.progress import OnProgress
 
 EASY = 0.25
+FEWEST_EASY = 100
 LARGEST_RATE = 0.9
 LEAST = 1e-6
 BEST = 0.5
@@ -43,10 +44,11 @@ class Rates:
     def estimated(cls, probabilities: Floats, marks: Flags) -> Rates:
         """By how often marks differ where the judges are surest, without clean data.
 
-        Of the ``n = sum_i p_i`` rows expected to be marked with a class, the surest 20 % (at least
-        5) are taken to carry it; of the others, the surest half is taken not to. The first share is
-        too high where a class is hard to tell, so one is used for all: that of the easiest quarter
-        of the classes.
+        Of the ``sum_i p_i`` rows expected to be marked with a class, the surest 20 % (at least 5)
+        are taken to carry it; of all rows, the least sure half is taken not to. The first share is
+        too high where a class is hard to tell, so one is used for all: that of the easiest classes
+        (the most probable among their surest rows) that hold a quarter of the surest rows of all
+        classes together, and at least 100.
 
         Args:
             probabilities: of being marked ``(N, C)``, by judges that have not seen the row.
@@ -55,8 +57,15 @@ class Rates:
         order = np.argsort(-probabilities, axis=0, kind="stable")
         falling = np.take_along_axis(marks, order, axis=0)
         sure = np.maximum(FEWEST_SURE, np.rint(SUREST * probabilities.sum(axis=0))).astype(int)
-        missing = [1 - falling[:k, c].mean() for c, k in enumerate(sure.tolist())]
-        easy = min(float(np.quantile(missing, EASY)), LARGEST_RATE)
+        sure = np.minimum(sure, len(marks))
+        last = np.take_along_axis(probabilities, order, axis=0).cumsum(axis=0)
+        ease = last[sure - 1, np.arange(len(sure))] / sure
+        easiest = np.argsort(-ease, kind="stable")
+        held = sure[easiest].cumsum()
+        enough = max(FEWEST_EASY, EASY * held[-1])
+        chosen = easiest[: int(np.searchsorted(held, enough)) + 1]
+        there = sum(int(falling[: sure[c], c].sum()) for c in chosen.tolist())
+        easy = min(1 - there / int(sure[chosen].sum()), LARGEST_RATE)
         extra = falling[len(marks) // 2 :].mean(axis=0)
         room = np.maximum(1 - easy - LEAST, 0)
         return cls(np.full(marks.shape[1], easy), np.minimum(extra, room / 2))

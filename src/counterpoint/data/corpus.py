@@ -23,6 +23,8 @@ from counterpoint.errors import DataError, SettingError, require
 
 Kind = Literal["text", "images", "embeddings"]
 PICTURE_SIZE = 64
+LONGEST_TEXT = 20_000
+"""Characters of a text that are read; far more than any text encoder sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,6 +354,9 @@ def _texts(read: OwnerTable, column: str) -> list[Any]:
         items.append(text if text.strip() else None)
         if not text.strip():
             read.problems.append(Problem(name, f"column {column!r} is empty"))
+        elif len(text) > LONGEST_TEXT:
+            said = f"column {column!r} has {len(text):,} characters; {LONGEST_TEXT:,} are read"
+            read.problems.append(Problem(name, said, used=True))
     return items
 
 

@@ -13,6 +13,7 @@ from counterpoint.data.dataset import Dataset, Problem
 from counterpoint.data.texts import Columns, Row, text_dataset
 from counterpoint.errors import DataError, require
 
+LONGEST_FIELD = 2**31 - 1
 Reader = Callable[[Path, Columns, list[Problem]], Iterator[Row]]
 
 
@@ -53,6 +54,7 @@ def _separated(file: Path, columns: Columns, problems: list[Problem]) -> Iterato
         tabs = file.suffix.lower() == ".tsv"
         separator = "\t" if tabs else max(",;\t", key=first.count)
         table = csv.reader(stream, delimiter=separator, strict=True)
+        csv.field_size_limit(LONGEST_FIELD)
         try:
             header = [name.strip() for name in next(table, [])]
             columns.check(header)
@@ -108,20 +110,20 @@ def _text_stream(file: Path) -> Iterator[TextIO]:
             yield stream
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{file}, line {_undecodable(file)}: not UTF-8 ({error.reason}). "
+            f"{file}, {_undecodable(file)}: not UTF-8 ({error.reason}). "
             "Save the file with the encoding UTF-8."
         ) from error
 
 
-def _undecodable(file: Path) -> int:
-    """Number of the first line that is not UTF-8."""
+def _undecodable(file: Path) -> str:
+    """The first line and byte that are not UTF-8."""
     with file.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
                 line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return 0
+            except UnicodeDecodeError as error:
+                return f"line {number}, byte {error.start + 1}"
+    return "at its end"
 
 
 READERS: dict[str, Reader] = {

@@ -172,3 +172,10 @@ def test_chunks_of_one_say_what_to_do(digits, learn):
 def test_a_network_of_larger_patches_than_the_images_is_refused():
     with pytest.raises(SettingError, match=r"8×8 pixels.*size="):
         encoders.build("vit_tiny_patch16_224", modality="images", channels=1, size=8)
+
+
+def test_infinite_settings_are_refused(digits, tmp_path):
+    for wrong in ({"temperature": math.inf}, {"lr": math.inf}, {"weight_decay": math.nan}):
+        with pytest.raises(SettingError, match=next(iter(wrong))):
+            fit("simclr", digits(), out=tmp_path / "a", **wrong)
+    assert not (tmp_path / "a").exists()

@@ -99,7 +99,7 @@ def check(name: str, values: dict[str, Any]) -> dict[str, Any]:
         key: (hints[key], ... if parameter.default is _REQUIRED else parameter.default)
         for key, parameter in parameters.items()
     }
-    model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    model = create_model(name, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
     try:
         return dict(model(**values))
     except ValidationError as error:

@@ -50,7 +50,7 @@ class TrainSettings(BaseModel):
         wandb: also log to Weights & Biases.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)

@@ -89,6 +89,16 @@ def test_weights_have_mean_one_no_gradient_and_no_order_of_views(build, data):
     torch.testing.assert_close(method.weights(batch_of(method, data, 1)), torch.ones(1))
 
 
+def test_weights_run_the_generator_no_further_than_its_features(build, data):
+    method = build()
+    batch = batch_of(method, data)
+    way_back = method.generator.unet.up_blocks[0]
+    handle = way_back.register_forward_hook(lambda *seen: pytest.fail("went on"))
+    method.weights(batch)
+    handle.remove()
+    method.prepare(data)
+
+
 def test_constant_images_give_finite_weights_and_loss(build, data):
     method = build()
     batch = batch_of(method, data)

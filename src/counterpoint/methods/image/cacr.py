@@ -56,8 +56,8 @@ class CACR(SimCLR):
         batch_norm: bool = True,
     ) -> None:
         super().__init__(encoder, outputs=outputs, hidden=hidden, batch_norm=batch_norm)
-        if positives < 1:
-            raise SettingError(f"positives must be at least 1, got {positives}.")
+        if tau_plus == 1:
+            raise SettingError("tau_plus must lie in [0, 1), got 1: no negative would be left.")
         self.positives = positives
         self.contrasts = partial(
             F.cacr,

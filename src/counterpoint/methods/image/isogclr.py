@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.engine.ranks import is_distributed
+from counterpoint.errors import SettingError
 from counterpoint.methods.base import Codes, Fraction, View
 from counterpoint.methods.image.simclr import SimCLR
 from counterpoint.objectives.sogclr import SogCLR
 from counterpoint.pairs.sample_state import SampleState
 
+LEAST = 0.012
+"""Of temperatures: ``exp(1/t)``, of which the estimates are means, leaves float32 below 0.0113."""
 _STATE = "global_loss.state."
 
 
@@ -28,13 +31,13 @@ class ISogCLR(SimCLR):
     ``objective`` is the value. ``gamma`` and ``beta`` weigh the NEW value.
 
     Args:
-        temperature: of every sample at the start.
+        temperature: of every sample at the start, at least 0.012.
         rho: radius of the set of weights of negatives, above 0, at most the logarithm of their
             number; 0.1 to 0.5. None keeps all temperatures: SogCLR.
         gamma: weight of the new estimate of a sample, in (0, 1].
         eta: step of the temperatures.
         beta: weight of the new gradient of a temperature, in (0, 1].
-        lowest: least temperature.
+        lowest: least temperature, at least 0.012.
         highest: largest temperature.
         outputs: length of the embedding that the objective sees.
         hidden: units of the head's hidden layer; None takes the encoder's width.
@@ -48,9 +51,9 @@ class ISogCLR(SimCLR):
         self,
         encoder: Encoder,
         temperature: PositiveFloat = 0.1,
-        rho: float | None = 0.3,
+        rho: PositiveFloat | None = 0.3,
         gamma: Fraction = 0.9,
-        eta: float = 0.01,
+        eta: NonNegativeFloat = 0.01,
         beta: Fraction = 0.9,
         lowest: PositiveFloat = 0.05,
         highest: PositiveFloat = 0.7,
@@ -65,6 +68,9 @@ class ISogCLR(SimCLR):
             hidden=hidden,
             batch_norm=batch_norm,
         )
+        for argument, value in (("temperature", temperature), ("lowest", lowest)):
+            if value < LEAST:
+                raise SettingError(f"{argument} must be at least {LEAST}, got {value}.")
         self.global_loss = SogCLR(
             1,
             temperature,

@@ -52,10 +52,8 @@ class HardContrastive(SimCLR):
             hidden=hidden,
             batch_norm=batch_norm,
         )
-        if not 0 < alpha <= 1 or not 0 <= mine_from <= 1:
-            raise SettingError(
-                f"alpha and mine_from are shares in [0, 1], got {alpha} and {mine_from}."
-            )
+        if alpha == 0:
+            raise SettingError("alpha must lie in (0, 1], got 0: no negative would be kept.")
         self.alpha, self.mine_from, self.mining = alpha, mine_from, False
 
     def before_step(self, progress: float) -> None:

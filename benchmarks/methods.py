@@ -2,10 +2,11 @@
 
 Every method trains the same encoder on the same batches with its own defaults, but for the settings
 named in `SAME_VIEWS`, which give it as many views as SimCLR. Runs take turns, so that a busy
-machine slows each alike; the best of the rounds counts. Prints ratios.
+machine slows each alike; the best of the rounds counts. Generators are trained, and images made,
+before the clock starts. Prints ratios.
 
     python benchmarks/methods.py [--methods ID ...] [--data glyphs] [--encoder NAME] [--steps 20]
-        [--rounds 5] [--threads 1] [--memory-steps 1000] [--json]
+        [--rounds 5] [--threads 1] [--memory-steps 1000] [--generator RUN] [--json]
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 
 from counterpoint import data as sources
 from counterpoint import encoders, methods
+from counterpoint.apps.fit import trained_first
 from counterpoint.data import Dataset
 from counterpoint.training import TrainSettings, train
 
@@ -47,7 +49,10 @@ def seconds(name: str, data: Dataset, options: argparse.Namespace, steps: int) -
     encoder = encoders.build(
         options.encoder, modality="images", channels=data.channels, size=data.size
     )
-    method = methods.build(name, encoder, **SAME_VIEWS.get(name, {}))
+    own = dict(SAME_VIEWS.get(name, {}))
+    if "generator" in {argument.name for argument in methods.arguments(name)}:
+        own["generator"] = options.generator
+    method = methods.build(name, encoder, **own)
     settings = TrainSettings.of(steps=steps, batch_size=options.batch, accelerator="cpu")
     with tempfile.TemporaryDirectory() as folder:
         return train(method, data, settings, Path(folder)).seconds
@@ -78,6 +83,7 @@ def _tenth_and_all(steps: int) -> tuple[int, int]:
 def _peak(name: str, options: argparse.Namespace, steps: int) -> float:
     command = [sys.executable, __file__, "--peak-of", name, "--steps", str(steps)]
     command += ["--data", options.data, "--batch", str(options.batch)]
+    command += ["--generator", options.generator] if options.generator else []
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(found.stdout.split()[-1])
 
@@ -92,6 +98,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory-steps", type=int, default=0)
+    parser.add_argument("--generator", help="run of diffusion; trains one if a method needs it")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -103,6 +110,23 @@ def main() -> None:
         seconds(options.peak_of, data, options, options.steps)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE)
         return
+    with tempfile.TemporaryDirectory() as folder:
+        if not options.generator:
+            options.generator = trained_generator(options.methods, data, Path(folder))
+        report(options, data)
+
+
+def trained_generator(names: list[str], data: Dataset, folder: Path) -> str | None:
+    """The run of a generator, if one of the methods needs it."""
+    for name in names:
+        found = trained_first(name, methods.check(name, {}), data, folder, seed=0)
+        if found:
+            return found["generator"]
+    return None
+
+
+def report(options: argparse.Namespace, data: Dataset) -> None:
+    """Measures and prints."""
     found = ratios(options.methods, data, options)
     grown = {name: growth(name, options) for name in options.methods if options.memory_steps}
     if options.json:

@@ -472,16 +472,18 @@ def _near_duplicates(corpus: Corpus, judgement: Judgement, rows: Ints) -> list[d
 
 def _worst(corpus: Corpus, judgement: Judgement, rows: Ints) -> list[dict[str, Any]]:
     found = []
-    said = reasons(judgement, corpus.classes)
-    for at in _worst_first(judgement)[:MOST_SHOWN].tolist():
+    worst = _worst_first(judgement)[:MOST_SHOWN]
+    suggested, confidence = judgement.suggested, judgement.confidence
+    said = reasons(judgement, corpus.classes, worst)
+    for at, reason in zip(worst.tolist(), said, strict=True):
         found.append(
             {
                 "row": int(rows[at]),
                 "label": corpus.classes[judgement.labels[at]],
-                "suggested_label": corpus.classes[judgement.suggested[at]],
+                "suggested_label": corpus.classes[suggested[at]],
                 "credibility": float(judgement.credibility[at]),
-                "confidence": float(judgement.confidence[at]),
-                "reason": said[at],
+                "confidence": float(confidence[at]),
+                "reason": reason,
                 **shown(corpus, int(rows[at])),
             }
         )

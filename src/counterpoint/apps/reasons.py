@@ -8,24 +8,26 @@ import numpy as np
 
 from counterpoint.curation.judge import Judgement
 from counterpoint.curation.neighbour_search import slices
-from counterpoint.probes.inputs import Floats
+from counterpoint.probes.inputs import Floats, Ints
 
 LONGEST_NAME = 40
 
 
-def reasons(judgement: Judgement, classes: Sequence[str]) -> list[str]:
+def reasons(judgement: Judgement, classes: Sequence[str], rows: Ints | None = None) -> list[str]:
     """One sentence a row.
 
     Args:
         judgement: of N rows.
         classes: class names by number.
+        rows: the ones to speak of, int64 ``(M,)``; None for all in order.
     """
+    rows = np.arange(len(judgement.labels)) if rows is None else rows
     total = judgement.near.index.shape[1]
     suggested, best = judgement.suggested, judgement.best
     size = np.bincount(judgement.labels, minlength=len(classes))
     out: list[str] = []
-    given = judgement.labels.tolist()
-    for row, (label, votes) in enumerate(zip(given, _counted(judgement), strict=True)):
+    for row, votes in zip(rows.tolist(), _counted(judgement, rows), strict=True):
+        label = int(judgement.labels[row])
         p = judgement.probabilities[row]
         own = classes_name(classes, label)
         if judgement.twins.conflicting[row]:
@@ -53,10 +55,10 @@ def reasons(judgement: Judgement, classes: Sequence[str]) -> list[str]:
     return out
 
 
-def _counted(judgement: Judgement) -> Iterator[Floats]:
+def _counted(judgement: Judgement, rows: Ints) -> Iterator[Floats]:
     """How many neighbours of each row carry each label, ``(C,)`` a row."""
-    for part in slices(len(judgement.group), 4096):
-        near = judgement.near.index[judgement.group[part]]
+    for part in slices(len(rows), 4096):
+        near = judgement.near.index[judgement.group[rows[part]]]
         yield from judgement.said[near].sum(axis=1)
 
 

@@ -372,19 +372,16 @@ class _Findings:
     def write(self, folder: Path, settings: dict[str, Any]) -> dict[str, str]:
         """Writes every file, and says where."""
         csv = require("pyarrow.csv", "data")
-        said = reasons(self.judgement, self.corpus.classes)
         writers: dict[str, Callable[[Any], None]] = {}
         single = isinstance(self.parts[0], ArrayPart)
         for name, table in (("credibility", self._found), ("denoised", self._denoised)):
             tables = [partial(table, at) for at in range(len(self.parts))]
             if single:
-                writers[f"{name}.parquet"] = partial(_one_file, tables, said)
+                writers[f"{name}.parquet"] = partial(_one_file, tables)
             for at, part in enumerate([] if single else self.parts):
-                writers[f"{name}/{part.name}.parquet"] = partial(
-                    _one_file, tables[at : at + 1], said
-                )
+                writers[f"{name}/{part.name}.parquet"] = partial(_one_file, tables[at : at + 1])
         worst = _worst_first(self.judgement)
-        listed = self._listed(worst, said)
+        listed = self._listed(worst)
         writers["corrections.csv"] = lambda file: csv.write_csv(listed, file)
         text = yaml.safe_dump({"data": self.corpus.name, **settings}, sort_keys=False)
         writers["config.yaml"] = lambda file: file.write(text.encode())
@@ -393,10 +390,10 @@ class _Findings:
         names = dict.fromkeys(name.split("/")[0] for name in writers)
         return {name: str(folder / name) for name in names}
 
-    def _listed(self, at: Ints, said: list[str]) -> Any:
+    def _listed(self, at: Ints) -> Any:
         """Flagged rows, with their neighbours and contents as text."""
         arrow = require("pyarrow", "data")
-        table = self._columns(self.rows[at], at, said)
+        table = self._columns(self.rows[at], at)
         near = [" ".join(map(str, value)) for value in table["neighbours"].to_pylist()]
         table = table.set_column(COLUMNS.index("neighbours"), "neighbours", arrow.array(near))
         if not self.corpus.content:
@@ -406,14 +403,14 @@ class _Findings:
         texts[order] = [self.corpus.items[row] for row in self.rows[at][order].tolist()]
         return table.append_column(self.corpus.content, arrow.array(texts.tolist(), arrow.string()))
 
-    def _found(self, part: int, said: list[str]) -> Any:
+    def _found(self, part: int) -> Any:
         start, stop = self._rows_of(part)
         at = np.full(stop - start, -1)
         low, high = np.searchsorted(self.rows, [start, stop])
         at[self.rows[low:high] - start] = np.arange(low, high)
-        return self._columns(np.arange(start, stop), at, said)
+        return self._columns(np.arange(start, stop), at)
 
-    def _columns(self, rows: Ints, at: Ints, said: list[str]) -> Any:
+    def _columns(self, rows: Ints, at: Ints) -> Any:
         """The columns of the result for some rows; ``at`` is -1 where one was not judged."""
         arrow = require("pyarrow", "data")
         judgement, names = self.judgement, arrow.array(self.corpus.classes, arrow.string())
@@ -426,6 +423,8 @@ class _Findings:
             masked = arrow.array(numbers, mask=numbers < 0)
             return arrow.DictionaryArray.from_arrays(masked, names).cast(arrow.string())
 
+        reason = np.full(len(at), NOT_JUDGED, dtype=object)
+        reason[judged] = reasons(judgement, self.corpus.classes, at[judged])
         values = {
             "row": rows,
             "label": named(self.corpus.labels[rows]),
@@ -438,11 +437,11 @@ class _Findings:
             "neighbours": arrow.ListArray.from_arrays(
                 arrow.array(np.r_[0, ends], arrow.int32()), arrow.array(near[judged].ravel())
             ),
-            "reason": [said[n] if n >= 0 else NOT_JUDGED for n in at.tolist()],
+            "reason": reason.tolist(),
         }
         return arrow.table({name: values[name] for name in COLUMNS})
 
-    def _denoised(self, part: int, said: list[str]) -> Any:
+    def _denoised(self, part: int) -> Any:
         """The owner's columns of a part, corrected by the policy."""
         arrow = require("pyarrow", "data")
         start, stop = self._rows_of(part)
@@ -478,12 +477,12 @@ class _Findings:
         return self.judgement.confidence
 
 
-def _one_file(tables: Sequence[Callable[[list[str]], Any]], said: list[str], file: Any) -> None:
+def _one_file(tables: Sequence[Callable[[], Any]], file: Any) -> None:
     """Writes tables, made one at a time, as one Parquet file."""
     parquet = require("pyarrow.parquet", "data")
     first, *rest = tables
-    table = first(said)
+    table = first()
     with parquet.ParquetWriter(file, table.schema) as writer:
         writer.write_table(table)
         for make in rest:
-            writer.write_table(make(said))
+            writer.write_table(make())

@@ -39,7 +39,7 @@ def test_wrong_and_missing_marks_are_found(data: Any) -> None:
     wrong = marks != truth
     assert found.flagged[wrong].mean() > 0.75
     assert found.flagged[~wrong].mean() < 0.02
-    assert (found.suggested == truth).mean() > 0.99
+    assert (found.suggested == truth).mean() > 0.97
     assert (found.best == truth)[wrong].mean() > 0.9
     assert abs(found.wrong.sum() - wrong.sum()) < 0.25 * wrong.sum()
     assert np.allclose(found.credibility, 1 - found.wrong.max(axis=1))

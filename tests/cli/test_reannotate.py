@@ -67,6 +67,36 @@ def test_built_in_pictures_with_planted_noise(as_json: Any, tmp_path: Path) -> N
     assert "data:image/png" in (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_several_labels_with_a_separator(as_json: Any, invoke: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((200, 3)) < 0.4
+    z = truth @ np.repeat(np.eye(3), 4, axis=1) + 0.2 * rng.normal(size=(200, 12))
+    marks = truth.copy()
+    marks[:8] = ~marks[:8]
+    np.savez(tmp_path / "z.npz", embeddings=z, labels=marks, classes=list("abc"))
+    found = as_json("reannotate", tmp_path / "z.npz", "--out", tmp_path / "o", *QUICK)
+    assert found["multi_label"]["wrong"] + found["multi_label"]["missing"] >= 12
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert "more look missing" in page
+    result = invoke("reannotate", tmp_path / "z.npz", "--noise", "0.1", "--out", tmp_path / "o")
+    assert result.exit_code == 0, result.output
+    assert "missing and extra" in result.stderr
+    assert "more missing, in" in result.stdout
+    result = invoke("review", tmp_path / "o")
+    assert result.exit_code == 2
+    assert "several labels a row" in result.stderr
+
+
+def test_options_of_relations(invoke: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("s,o,y\na,b,1\nb,c,2\n")
+    asked = ("reannotate", tmp_path / "t.csv", "--label", "y", "--subject", "s")
+    assert "name subject and object" in invoke(*asked).stderr
+    result = invoke(*asked, "--object", "o", "--template", "{subject}")
+    assert result.exit_code == 2
+    assert "lacks {object}" in result.stderr
+    assert "names no classes" in invoke(*asked, "--object", "o").stderr
+
+
 def test_hostile_text_is_shown_as_text(invoke: Any, tmp_path: Path, monkeypatch: Any) -> None:
     rng = np.random.default_rng(0)
     monkeypatch.setattr(

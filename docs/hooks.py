@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **more: Any) -> str:
-    """Fills in the list of built-in data where a page asks for it."""
-    return markdown.replace("<!-- built-in data -->", "\n".join(_built_in()))
+    """Fills in the list of built-in data, and verdicts of claims, where a page asks for them."""
+    markdown = markdown.replace("<!-- built-in data -->", "\n".join(_built_in()))
+    return re.sub(r"<!-- verdict ([\w-]+) -->", _verdict, markdown)
+
+
+def _verdict(asked: re.Match[str]) -> str:
+    return ", ".join(VERDICTS[claim["verdict"]] for claim in _cards[asked[1]]["claims"])
 
 
 def _built_in() -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,7 +23,8 @@ from counterpoint.objectives import Objective
 from counterpoint.objectives.graph_bounds import weight_bounds
 from counterpoint.pairs.clusterings import Prototypes
 
-WIDTH, CLASSES, TOKENS, VOCABULARY = 5, 4, 3, 8
+WIDTH = int(os.environ.get("EXAMPLES_WIDTH", "5"))
+CLASSES, TOKENS, VOCABULARY = 4, 3, 8
 
 
 @dataclass(frozen=True)

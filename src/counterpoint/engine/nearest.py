@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -24,11 +26,20 @@ def best_candidates(
     Returns:
         int64 ``(N,)``.
     """
-    found = []
-    for rows in row_blocks(len(anchors), len(candidates)):
-        scores = (anchors[rows] @ candidates.T).mul_(scale)
-        found.append((scores if offset is None else scores.add_(offset)).argmax(1))
-    return torch.cat(found)
+    found = torch.empty(len(anchors), dtype=torch.long, device=anchors.device)
+    for rows, scores in _scores(anchors, candidates):
+        scores.mul_(scale)
+        found[rows] = (scores if offset is None else scores.add_(offset)).argmax(1)
+    return found
+
+
+def _scores(anchors: Tensor, candidates: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Products of some anchors with all candidates, in one reused buffer."""
+    parts = list(row_blocks(len(anchors), len(candidates)))
+    buffer = anchors.new_empty(parts[0].stop, len(candidates))
+    for rows in parts:
+        block = anchors[rows]
+        yield rows, torch.mm(block, candidates.T, out=buffer[: len(block)])
 
 
 @torch.no_grad()
@@ -51,13 +62,13 @@ def nearest_candidates(
     Returns:
         Positions int64 ``(N, count)``, and whether they are valid, bool ``(N, count)``.
     """
-    positions, there = [], []
-    for rows in row_blocks(len(anchors), len(candidates)):
-        scores = anchors[rows] @ candidates.T
+    count = min(count, len(candidates))
+    positions = torch.empty(len(anchors), count, dtype=torch.long, device=anchors.device)
+    there = torch.empty_like(positions, dtype=torch.bool)
+    for rows, scores in _scores(anchors, candidates):
         if valid is not None:
             i, j = index_block(first + rows.start, 0, scores)
             scores.masked_fill_(~valid(i, j), -torch.inf)
-        found = scores.topk(min(count, len(candidates)), dim=1)
-        positions.append(found.indices)
-        there.append(found.values > -torch.inf)
-    return torch.cat(positions), torch.cat(there)
+        found = scores.topk(count, dim=1)
+        positions[rows], there[rows] = found.indices, found.values > -torch.inf
+    return positions, there

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.engine.rows import BlockGradient, Gradients, like_scale, row_blocks
-from counterpoint.engine.similarity import refuse_double_backward, without_autocast
+from counterpoint.engine.similarity import products, refuse_double_backward, wants_half
 from counterpoint.engine.terms import index_block
 
 RowFunction = Callable[..., Tensor]
@@ -97,7 +97,7 @@ class _FinishedRowFunction(torch.autograd.Function):
         *per_row: Tensor,
     ) -> Tensor:
         visit = _Visit(function, i0, anchors, candidates, scale, per_row)
-        with without_autocast(anchors):
+        with products(anchors, wants_half(anchors, candidates)):
             if not differentiate:
                 return torch.dot(upstream, visit.losses())
             needs = (*ctx.needs_input_grad[:3], *ctx.needs_input_grad[7:])
@@ -126,7 +126,8 @@ class _RowFunction(torch.autograd.Function):
     ) -> Tensor:
         ctx.function, ctx.i0 = function, i0
         ctx.save_for_backward(anchors, candidates, scale, *per_row)
-        with without_autocast(anchors):
+        ctx.half = wants_half(anchors, candidates)
+        with products(anchors, ctx.half):
             return _Visit(function, i0, anchors, candidates, scale, per_row).losses()
 
     @staticmethod
@@ -135,7 +136,7 @@ class _RowFunction(torch.autograd.Function):
         anchors, candidates, scale, *per_row = ctx.saved_tensors
         visit = _Visit(ctx.function, ctx.i0, anchors, candidates, scale, per_row)
         needs = (*ctx.needs_input_grad[:3], *ctx.needs_input_grad[5:])
-        with without_autocast(anchors):
+        with products(anchors, ctx.half):
             _, gradients, rows = visit.finish(grads[0], needs)
         grad_scale = like_scale(gradients.scale, scale)
         return gradients.anchors, gradients.candidates, grad_scale, None, None, *rows

@@ -19,13 +19,14 @@ from counterpoint.engine.similarity import (
     LOG2E,
     copies_gradient,
     logit_bound,
+    products,
     refuse_double_backward,
     safe_range,
-    without_autocast,
+    wants_half,
 )
 from counterpoint.engine.terms import LogitFunction, Terms, fill_offsets, index_block
 
-BLOCK_NUMBERS = 2**21
+BLOCK_NUMBERS = 2**20
 """Size of the buffer of logits."""
 TINY = 1e-30
 
@@ -406,7 +407,7 @@ class _FinishedRows(torch.autograd.Function):
         needs = ctx.needs_input_grad if differentiate else (False,) * 4
         gradients = Gradients(anchors, candidates, needs[:3])
         more = extra_total(extra)
-        with without_autocast(anchors):
+        with products(anchors, wants_half(anchors, candidates)):
             problem = Problem(anchors, candidates, scale, terms)
             if differentiate:
                 sums = problem.finish(more, weights, gradients)
@@ -452,7 +453,8 @@ class _Rows(torch.autograd.Function):
         extra: Tensor | None,
         terms: Terms,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        with without_autocast(anchors):
+        ctx.half = wants_half(anchors, candidates)
+        with products(anchors, ctx.half):
             sums = Problem(anchors, candidates, scale, terms).sums().with_extra(extra_total(extra))
             values, counted = sums.values(terms)
             if terms.diagonal:
@@ -471,7 +473,7 @@ class _Rows(torch.autograd.Function):
         anchors, candidates, scale, extra, *saved = ctx.saved_tensors
         sums = RowSums(*saved)
         gradients = Gradients(anchors, candidates, ctx.needs_input_grad[:3])
-        with without_autocast(anchors):
+        with products(anchors, ctx.half):
             problem = Problem(anchors, candidates, scale, ctx.terms)
             problem.differentiate(sums, grads[0], gradients)
             if ctx.terms.diagonal:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -75,3 +79,58 @@ def logit_bound(anchors: Tensor, candidates: Tensor, scale: Tensor) -> float:
 def without_autocast(x: Tensor) -> torch.autocast:
     """A context in which matrix products keep the precision of their operands."""
     return torch.autocast(x.device.type, enabled=False)
+
+
+_half_inputs: ContextVar[bool] = ContextVar("half_inputs", default=False)
+MANY_PAIRS = 2**20
+"""From so many on, products of bfloat16 gain more than their conversion takes."""
+
+
+@contextmanager
+def half_inputs() -> Iterator[None]:
+    """Inside, embeddings come from bfloat16, and products of many pairs need no more than that."""
+    token = _half_inputs.set(True)
+    try:
+        yield
+    finally:
+        _half_inputs.reset(token)
+
+
+def wants_half(x: Tensor, y: Tensor) -> bool:
+    """Whether products of rows ``(N, D)`` and ``(M, D)`` are to be those of bfloat16."""
+    return (
+        _half_inputs.get()
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and len(x) * len(y) >= MANY_PAIRS
+        and _has_half_products()
+    )
+
+
+@functools.cache
+def _has_half_products() -> bool:
+    mkldnn: Any = torch.backends.mkldnn
+    return (
+        mkldnn.is_available()
+        and hasattr(mkldnn, "matmul")
+        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )
+
+
+@contextmanager
+def products(x: Tensor, half: bool) -> Iterator[None]:
+    """As `without_autocast`; with ``half`` operands may be rounded to bfloat16, sums stay float32.
+
+    That switch of torch is one of the process, and is put back at the end.
+    """
+    with without_autocast(x):
+        if not half:
+            yield
+            return
+        mkldnn: Any = torch.backends.mkldnn
+        matmul = mkldnn.matmul
+        before, matmul.fp32_precision = matmul.fp32_precision, "bf16"
+        try:
+            yield
+        finally:
+            matmul.fp32_precision = before

@@ -16,9 +16,10 @@ from counterpoint.engine.similarity import (
     LN2,
     LOG2E,
     logit_bound,
+    products,
     refuse_double_backward,
     safe_range,
-    without_autocast,
+    wants_half,
 )
 from counterpoint.engine.terms import Terms, fill_offsets, index_block
 
@@ -143,7 +144,8 @@ class _ShiftedSums:
 class _SelfLogSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, scale: Tensor, terms: Terms) -> Tensor:
-        with without_autocast(z):
+        ctx.half = wants_half(z, z)
+        with products(z, ctx.half):
             log, _ = Tiles(z, None, scale, terms).log_sums()
         ctx.terms = terms
         ctx.save_for_backward(z, scale, log)
@@ -154,7 +156,7 @@ class _SelfLogSums(torch.autograd.Function):
         refuse_double_backward()
         z, scale, log = ctx.saved_tensors
         upstream = torch.where(log > -torch.inf, grads[0], 0.0)
-        with without_autocast(z):
+        with products(z, ctx.half):
             pulled, _ = Tiles(z, None, scale, ctx.terms).gradients((log, log), (upstream, upstream))
             grad_scale = _total_dot(pulled, z) / 2 if ctx.needs_input_grad[1] else None
         return pulled.mul_(scale), grad_scale, None
@@ -165,7 +167,8 @@ class _TwoWayLogSums(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, y: Tensor, scale: Tensor, terms: Terms, diagonal: tuple[bool, bool]
     ) -> tuple[Tensor, Tensor]:
-        with without_autocast(x):
+        ctx.half = wants_half(x, y)
+        with products(x, ctx.half):
             logs = Tiles(x, y, scale, terms).log_sums()
             own = scale * torch.linalg.vecdot(x, y) if any(diagonal) else None
         ctx.terms, ctx.diagonal = terms, diagonal
@@ -183,7 +186,7 @@ class _TwoWayLogSums(torch.autograd.Function):
             torch.where(along > -torch.inf, grads[0], 0.0),
             torch.where(down > -torch.inf, grads[1], 0.0),
         )
-        with without_autocast(x):
+        with products(x, ctx.half):
             grad_x, grad_y = Tiles(x, y, scale, ctx.terms).gradients((along, down), upstream)
             if any(ctx.diagonal):
                 pull = -(ctx.diagonal[0] * grads[0] + ctx.diagonal[1] * grads[1])[:, None]

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, ParamSpec
 import torch
 from torch import Tensor, nn
 
+from counterpoint.engine.similarity import half_inputs
 from counterpoint.errors import unknown_name
 from counterpoint.objectives.combinations import refuse
 
@@ -82,7 +83,8 @@ def objective(
 ) -> Callable[[Callable[Arguments, Tensor]], Callable[Arguments, Tensor]]:
     """Registers a function as an objective, which is computed in float32 or better.
 
-    Autocast is off inside, and half-precision tensors arrive in float32. A setting that combines
+    Autocast is off inside, and half-precision tensors arrive in float32; where all are bfloat16,
+    the engine may take products of that precision (`counterpoint.engine.similarity`). A setting that combines
     with other objectives and not with this one is refused with the reason.
 
     Args:
@@ -102,6 +104,9 @@ def objective(
             with ExitStack() as stack:
                 for device in devices:
                     stack.enter_context(torch.autocast(device, enabled=False))
+                given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+                if {x.dtype for x in given if x.is_floating_point()} == {torch.bfloat16}:
+                    stack.enter_context(half_inputs())
                 args, kwargs = _in_full(args), _in_full(kwargs)
                 return function(*args, **kwargs)
 

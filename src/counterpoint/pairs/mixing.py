@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Beta
 from torch.nn.functional import normalize
-from torch.utils.checkpoint import checkpoint
 
 from counterpoint.engine.nearest import nearest_candidates
 from counterpoint.engine.rows import row_blocks
+from counterpoint.engine.similarity import refuse_double_backward
 from counterpoint.engine.terms import IndexFunction
 from counterpoint.errors import DataError, SettingError
 
@@ -148,25 +149,36 @@ class Mixtures:
         The gradient reaches the anchors through the products alone. The points are made a block of
         anchors at a time, and again in the backward pass.
         """
+        products: Tensor = _Products.apply(anchors, self, pool.detach())
+        return products
+
+    def blocks(self, anchors: Tensor, pool: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Some anchors at a time, and their points ``(b, s + s', D)``."""
         width = anchors.shape[1] * (self.first.shape[1] + self.partner.shape[1])
-        return torch.cat(
-            [
-                _again(_products, anchors[part], self.part(part), pool.detach())
-                for part in row_blocks(len(anchors), width)
-            ]
+        for part in row_blocks(len(anchors), width):
+            yield part, self.part(part).points(anchors[part], pool)
+
+
+class _Products(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, mixtures: Mixtures, pool: Tensor) -> Tensor:
+        ctx.mixtures = mixtures
+        ctx.save_for_backward(anchors, pool)
+        products = anchors.new_empty(
+            len(anchors), mixtures.first.shape[1] + mixtures.partner.shape[1]
         )
+        for part, points in mixtures.blocks(anchors, pool):
+            products[part] = torch.linalg.vecdot(anchors[part, None], points)
+        return products
 
-
-def _products(anchors: Tensor, mixtures: Mixtures, pool: Tensor) -> Tensor:
-    products: Tensor = torch.linalg.vecdot(
-        anchors[:, None], mixtures.points(anchors.detach(), pool)
-    )
-    return products
-
-
-def _again(function: Callable[..., Tensor], *arguments: object) -> Tensor:
-    result: Tensor = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
-    return result
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_double_backward()
+        anchors, pool = ctx.saved_tensors
+        grad = torch.empty_like(anchors)
+        for part, points in ctx.mixtures.blocks(anchors, pool):
+            grad[part] = (grads[0][part, None] @ points)[:, 0]
+        return grad, None, None
 
 
 def draw_mixtures(

@@ -3,8 +3,8 @@
     python benchmarks/large.py [--rows 200000] [--width 384] [--classes 20] [--json FILE]
 
 Embeddings are a mixture of 400 clusters, a class to every twentieth of them; a tenth of the labels
-are changed. They are written as an ``.npz`` in single precision, which a second process judges, with
-one thread. Prints its largest resident memory, its processor time, the share of true neighbours
+are changed. They are written as an ``.npz`` in single precision, which a second process judges,
+with one thread. Prints its largest resident memory, its processor time, the share of true neighbours
 that were found, and how many of the wrong labels.
 """
 
@@ -71,7 +71,8 @@ def main() -> None:
     parser.add_argument("--judge", nargs=2, type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.judge:
-        return judge(*given.judge)
+        judge(*given.judge)
+        return
     from pyarrow import parquet
 
     with tempfile.TemporaryDirectory() as place:

@@ -84,8 +84,8 @@ def objective(
     """Registers a function as an objective, which is computed in float32 or better.
 
     Autocast is off inside, and half-precision tensors arrive in float32; where all are bfloat16,
-    the engine may take products of that precision (`counterpoint.engine.similarity`). A setting that combines
-    with other objectives and not with this one is refused with the reason.
+    the engine may take products of that precision (`counterpoint.engine.similarity`). A setting
+    that combines with other objectives and not with this one is refused with the reason.
 
     Args:
         inputs: see `Objective`, also for the next.

@@ -4,8 +4,8 @@
 
 Embeddings are a mixture of 400 clusters, a class to every twentieth of them; a tenth of the labels
 are changed. They are written as an ``.npz`` in single precision, which a second process judges,
-with one thread. Prints its largest resident memory, its processor time, the share of true neighbours
-that were found, and how many of the wrong labels.
+with one thread. Prints its largest resident memory, its processor time, the share of true
+neighbours that were found, and how many of the wrong labels.
 """
 
 from __future__ import annotations

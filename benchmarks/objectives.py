@@ -210,6 +210,11 @@ def arguments() -> argparse.Namespace:
 Table = dict[str, dict[str, float | None]]
 
 
+def progress(*found: object) -> None:
+    """A line on standard error, as the long tables take minutes to hours."""
+    print(*found, file=sys.stderr, flush=True)
+
+
 def measured(args: argparse.Namespace) -> Iterator[tuple[str, Table]]:
     """Title and ``{column: {row: value}}`` of each table."""
     names = args.only or list(comparing()) if {"dense", "large"} & {*args.tables} else []
@@ -223,16 +228,20 @@ def measured(args: argparse.Namespace) -> Iterator[tuple[str, Table]]:
             columns["time / dense"][name] = apart(dense_ratio, name, rows, args.rounds)
             columns["MB"][name] = apart(example_peak, name, rows, differentiate)
             columns["dense MB"][name] = apart(example_peak, name, rows, differentiate_densely)
+            progress(name, *(column[name] for column in columns.values()))
         yield f"over the dense formula, N={rows}", columns
     if "large" in args.tables:
-        peaks = {n: apart(example_peak, n, args.large_rows, differentiate) for n in names}
+        peaks = {}
+        for name in names:
+            peaks[name] = apart(example_peak, name, args.large_rows, differentiate)
+            progress(name, peaks[name])
         yield f"memory, N={args.large_rows}", {"MB": peaks}
     if "peers" in args.tables:
-        found = {
-            pair.name: peer(place, args.rows, args.rounds)
-            for place, pair in enumerate(PAIRS)
-            if pair.installed
-        }
+        found = {}
+        for place, pair in enumerate(PAIRS):
+            if pair.installed:
+                found[pair.name] = peer(place, args.rows, args.rounds)
+                progress(pair.name, *found[pair.name])
         columns = {
             "N": {name: rows for name, (rows, _) in found.items()},
             "theirs / ours": {name: value for name, (_, value) in found.items()},

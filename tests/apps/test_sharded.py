@@ -164,6 +164,10 @@ def test_bad_input_is_named(folder: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "nan.npz", embeddings=z, labels=[0, 1, 0, 1])
     with pytest.raises(DataError, match="NaN or infinity in row 2"):
         reannotate_parts(array_parts(tmp_path / "nan.npz"), tmp_path / "out")
+    for labels in ([1, 1, 1, 1], [0, 1, 2, 3]):
+        np.savez(tmp_path / "odd.npz", embeddings=np.zeros((4, 2)), labels=labels)
+        with pytest.raises(DataError, match="different values in 4 rows"):
+            reannotate_parts(array_parts(tmp_path / "odd.npz"), tmp_path / "out")
     np.savez_compressed(tmp_path / "small.npz", embeddings=z, labels=[0, 1, 0, 1])
     with pytest.raises(DataError, match="compressed"):
         array_parts(tmp_path / "small.npz")

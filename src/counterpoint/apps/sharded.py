@@ -262,10 +262,11 @@ def _read(
     y = np.concatenate(labels)
     if not any(map(len, rows)):
         raise DataError("No row has both content and a label; there is nothing to judge.")
-    if not 2 <= len(classes) <= sum(map(len, rows)) / 2:
+    count = sum(map(len, rows))
+    if not 2 <= len(classes) <= count / 2:
         raise DataError(
-            f"The labels hold {len(classes)} different values in {sum(map(len, rows))} rows; at least "
-            "two, and at most half as many as rows, can be judged. Choose another column."
+            f"The labels hold {len(classes)} different values in {count} rows; at least two, "
+            "and at most half as many as rows, can be judged. Choose another column."
         )
     text = parts[0].text
     corpus = Corpus(

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from counterpoint.apps.findings import BLIND_SPOT
 from counterpoint.apps.multi_label import NO_REVIEW
-from counterpoint.apps.reannotate import BLIND_SPOT, COLUMNS, reannotate, reannotate_corpus
+from counterpoint.apps.reannotate import COLUMNS, reannotate, reannotate_corpus
 from counterpoint.apps.room import check_room
 from counterpoint.curation.corrector import Corrector
 from counterpoint.curation.judge import Judge

@@ -7,26 +7,25 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from counterpoint._version import __version__
+from counterpoint.apps.findings import described, worst_first
 from counterpoint.apps.fine_tuned import fine_tuned
 from counterpoint.apps.label_proof import prove
 from counterpoint.apps.multi_label import ONLY_FROZEN, reannotate_marks, reannotate_sets
+from counterpoint.apps.policies import Policy, applied
 from counterpoint.apps.reasons import reasons
 from counterpoint.apps.representations import represent
 from counterpoint.apps.room import check_room
-from counterpoint.apps.shown import shown
 from counterpoint.apps.thumbnails import encoded
 from counterpoint.curation.corrector import Corrector
 from counterpoint.curation.credibility import centred
-from counterpoint.curation.duplicates import near_pairs, same_content
+from counterpoint.curation.duplicates import same_content
 from counterpoint.curation.fine_tuning import FineTuning
 from counterpoint.curation.judge import Judge, Judgement
 from counterpoint.curation.noise import Noise, plant
@@ -42,7 +41,6 @@ from counterpoint.progress import OnProgress
 if TYPE_CHECKING:
     import pandas as pd
 
-Policy = Literal["gated", "all", "drop"]
 COLUMNS = (
     "row",
     "label",
@@ -54,13 +52,6 @@ COLUMNS = (
     "reason",
 )
 SHOWN_NEIGHBOURS = 5
-LEAST_CONFIDENCE = 0.5
-MOST_SHOWN = 200
-BLIND_SPOT = (
-    "Neighbours see labels that differ from those of similar rows. A mistake that a whole region "
-    "or class shares (a wrong guideline, two classes swapped throughout) is consistent and cannot "
-    "be seen this way."
-)
 
 
 def reannotate(
@@ -236,8 +227,8 @@ def reannotate_corpus(
         )
     judged = time.monotonic()
     fixed = ~corpus.held[rows] | force
-    corrected, kept = _applied(judgement, policy, fixed)
-    result = _described(corpus, judgement, rows, policy, corrected, kept)
+    corrected, kept = applied(judgement, policy, fixed)
+    result = described(corpus, judgement, rows, policy, corrected, kept)
     result["seconds"] = {"embed": embedded - start, "judge": judged - embedded}
     result["encoder"] = encoder or _default_encoder(corpus)
     if about:
@@ -249,8 +240,8 @@ def reannotate_corpus(
         truth = corpus.truth[rows]
         known = truth >= 0
         if known.all():
-            gated, _ = _applied(judgement, "gated", fixed)
-            _, left = _applied(judgement, "drop", fixed)
+            gated, _ = applied(judgement, "gated", fixed)
+            _, left = applied(judgement, "drop", fixed)
             result["proof"] = prove(judgement, truth, z, gated, left, on_progress)
         else:
             result["notes"].append(
@@ -301,20 +292,6 @@ def _with_noise(corpus: Corpus, rows: Ints, z: Any, share: float, kind: Noise, s
     return corpus.with_labels(labels, corpus.labels)
 
 
-def _applied(judgement: Judgement, policy: Policy, free: Any) -> tuple[Ints, NDArray[np.bool_]]:
-    """Labels after a policy, and which rows it keeps."""
-    y = judgement.labels
-    twin = judgement.twins.conflicting
-    free = free & ~judgement.undecidable & (~judgement.rare | twin)
-    kept = np.ones(len(y), dtype=bool)
-    if policy == "drop":
-        return y, ~(free & judgement.flagged)
-    if policy == "all":
-        return np.where(free, np.where(twin, judgement.standing, judgement.best), y), kept
-    sure = (judgement.confidence >= LEAST_CONFIDENCE) | twin
-    return np.where(free & judgement.flagged & sure, judgement.suggested, y), kept
-
-
 def _table(
     judgement: Judgement, rows: Ints, count: int, classes: Sequence[str]
 ) -> dict[str, list[Any]]:
@@ -348,155 +325,6 @@ def _table(
     return table
 
 
-def _described(
-    corpus: Corpus,
-    judgement: Judgement,
-    rows: Ints,
-    policy: Policy,
-    corrected: Ints,
-    kept: NDArray[np.bool_],
-) -> dict[str, Any]:
-    y, classes = judgement.labels, corpus.classes
-    notes = [BLIND_SPOT]
-    if corpus.kind == "images":
-        notes.append("Unless --encoder is given, images are compared by their pixels.")
-    rare = len(np.unique(y[judgement.rare]))
-    if rare:
-        notes.append(
-            f"{rare} of {len(np.unique(y))} classes have too few rows to be judged by neighbours; "
-            "they are protected: only equal content with other labels is flagged."
-        )
-    held = int(corpus.held.sum())
-    if held:
-        notes.append(f"{held} rows are of a test split and were not changed.")
-    return {
-        "version": __version__,
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "data": {
-            "name": corpus.name,
-            "kind": corpus.kind,
-            "rows": len(corpus),
-            "judged": len(rows),
-            "classes": len(np.unique(y)),
-            "problems": [{"where": p.where, "what": p.what} for p in corpus.problems],
-        },
-        "noise_share": judgement.noise_share,
-        "flagged": int(judgement.flagged.sum()),
-        "policy": policy,
-        "changed": int((corrected != y).sum()),
-        "dropped": int((~kept).sum()),
-        "agreement": float((judgement.best == y).mean()),
-        "classes": _by_class(judgement, classes),
-        "confusions": _confusions(judgement, classes),
-        "duplicates": _duplicates(corpus, judgement, rows),
-        "near_duplicates": _near_duplicates(corpus, judgement, rows),
-        "worst": _worst(corpus, judgement, rows),
-        "histogram": np.histogram(judgement.credibility, bins=20, range=(0, 1))[0].tolist(),
-        "notes": notes,
-    }
-
-
-def _by_class(judgement: Judgement, classes: Sequence[str]) -> list[dict[str, Any]]:
-    rows = []
-    for label in np.unique(judgement.labels).tolist():
-        own = judgement.labels == label
-        rows.append(
-            {
-                "class": classes[label],
-                "rows": int(own.sum()),
-                "flagged": int(judgement.flagged[own].sum()),
-                "expected_wrong": float((1 - judgement.credibility[own]).sum()),
-                "protected": bool(judgement.rare[own].any()),
-            }
-        )
-    return rows
-
-
-def _confusions(judgement: Judgement, classes: Sequence[str]) -> list[dict[str, Any]]:
-    given = judgement.labels[judgement.flagged]
-    suggested = judgement.suggested[judgement.flagged]
-    if not len(given):
-        return []
-    pairs, count = np.unique(np.stack([given, suggested], 1), axis=0, return_counts=True)
-    order = np.argsort(-count, kind="stable")[:MOST_SHOWN]
-    return [
-        {
-            "label": classes[pairs[at, 0]],
-            "suggested_label": classes[pairs[at, 1]],
-            "count": int(count[at]),
-        }
-        for at in order
-    ]
-
-
-def _duplicates(corpus: Corpus, judgement: Judgement, rows: Ints) -> dict[str, Any]:
-    """Contents that carry several labels."""
-    mixed = judgement.twins.conflicting
-    found = []
-    for group in np.unique(judgement.group[mixed])[:MOST_SHOWN].tolist():
-        members = np.flatnonzero(judgement.group == group)
-        labels, count = np.unique(judgement.labels[members], return_counts=True)
-        found.append(
-            {
-                "rows": rows[members].tolist(),
-                "labels": {corpus.classes[n]: int(c) for n, c in zip(labels, count, strict=True)},
-                **shown(corpus, int(rows[members[0]])),
-            }
-        )
-    size = np.bincount(judgement.group)
-    return {
-        "repeated": int((size > 1).sum()),
-        "rows": int(size[size > 1].sum()),
-        "conflicting": len(np.unique(judgement.group[mixed])),
-        "groups": found,
-    }
-
-
-def _near_duplicates(corpus: Corpus, judgement: Judgement, rows: Ints) -> list[dict[str, Any]]:
-    first = np.unique(judgement.group, return_index=True)[1]
-    found = []
-    for i, j, cosine in near_pairs(judgement.near.similarity, judgement.near.index):
-        a, b = first[i], first[j]
-        if judgement.labels[a] != judgement.labels[b]:
-            both = [int(rows[a]), int(rows[b])]
-            found.append(
-                {
-                    "rows": both,
-                    "cosine": cosine,
-                    "labels": [corpus.classes[judgement.labels[n]] for n in (a, b)],
-                    "items": [shown(corpus, row) for row in both],
-                }
-            )
-    return found
-
-
-def _worst(corpus: Corpus, judgement: Judgement, rows: Ints) -> list[dict[str, Any]]:
-    found = []
-    worst = _worst_first(judgement)[:MOST_SHOWN]
-    suggested, confidence = judgement.suggested, judgement.confidence
-    said = reasons(judgement, corpus.classes, worst)
-    for at, reason in zip(worst.tolist(), said, strict=True):
-        found.append(
-            {
-                "row": int(rows[at]),
-                "label": corpus.classes[judgement.labels[at]],
-                "suggested_label": corpus.classes[suggested[at]],
-                "credibility": float(judgement.credibility[at]),
-                "confidence": float(confidence[at]),
-                "reason": reason,
-                **shown(corpus, int(rows[at])),
-            }
-        )
-    return found
-
-
-def _worst_first(judgement: Judgement) -> Ints:
-    flagged = np.flatnonzero(judgement.flagged)
-    order = np.lexsort((judgement.margin[flagged], judgement.credibility[flagged]))
-    worst: Ints = flagged[order]
-    return worst
-
-
 def _written(
     folder: Path,
     corpus: Corpus,
@@ -525,7 +353,7 @@ def _written(
     at = corpus.table.column_names.index(corpus.label)
     denoised = corpus.table.set_column(at, corpus.label, relabelled(corpus, labels))
     settings = {"data": corpus.name, "encoder": result["encoder"], **result["settings"]}
-    worst = credibility.take(arrow.array(rows[_worst_first(judgement)]))
+    worst = credibility.take(arrow.array(rows[worst_first(judgement)]))
     near = [" ".join(map(str, value)) for value in worst["neighbours"].to_pylist()]
     worst = worst.set_column(COLUMNS.index("neighbours"), "neighbours", arrow.array(near))
     if corpus.content:

@@ -15,14 +15,9 @@ import yaml
 from numpy.typing import NDArray
 
 from counterpoint.apps.engines import Engine, Local
-from counterpoint.apps.reannotate import (
-    COLUMNS,
-    SHOWN_NEIGHBOURS,
-    Policy,
-    _applied,
-    _described,
-    _worst_first,
-)
+from counterpoint.apps.findings import described, worst_first
+from counterpoint.apps.policies import Policy, applied
+from counterpoint.apps.reannotate import COLUMNS, SHOWN_NEIGHBOURS
 from counterpoint.apps.reasons import reasons
 from counterpoint.apps.representations import represent_texts
 from counterpoint.curation.credibility import Neighbours, centred
@@ -168,8 +163,8 @@ def reannotate_parts(
         judgement = judge.judge_stored(vectors, mean, find, y, contents.group, on_progress)
     judged = time.monotonic()
     free = ~corpus.held[rows] | force
-    corrected, stays = _applied(judgement, policy, free)
-    result = _described(corpus, judgement, rows, policy, corrected, stays)
+    corrected, stays = applied(judgement, policy, free)
+    result = described(corpus, judgement, rows, policy, corrected, stays)
     result["encoder"] = encoder or ("minilm" if corpus.kind == "text" else "given embeddings")
     result["seconds"] = {"embed": embedded - start, "judge": judged - embedded}
     result["recall"] = measured
@@ -386,7 +381,7 @@ class _Findings:
                 writers[f"{name}.parquet"] = partial(_one_file, tables)
             for at, part in enumerate([] if single else self.parts):
                 writers[f"{name}/{part.name}.parquet"] = partial(_one_file, tables[at : at + 1])
-        worst = _worst_first(self.judgement)
+        worst = worst_first(self.judgement)
         listed = self._listed(worst)
         writers["corrections.csv"] = lambda file: csv.write_csv(listed, file)
         text = yaml.safe_dump({"data": self.corpus.name, **settings}, sort_keys=False)

@@ -49,6 +49,41 @@ def test_bimodal_gradient_of_the_batchs_own_mean():
     torch.testing.assert_close(stated, found, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("objective", [sogclr, sogclr_bimodal])
+def test_value_weights_similarities_by_given_estimates(objective):
+    z1, z2 = draw()
+    tau = torch.linspace(0.2, 0.5, 5, dtype=torch.float64)
+    log_u = torch.randn(10, dtype=torch.float64)
+    a, b = normalize(z1, dim=1), normalize(z2, dim=1)
+    pull = (a * b).sum(1)
+    for temperature in (0.3, tau):
+        t = torch.as_tensor(temperature, dtype=torch.float64).expand(5).repeat(2)[:, None]
+        if objective is sogclr:
+            h, index = torch.cat([a, b]) @ torch.cat([a, b]).T, torch.arange(5).repeat(2)
+            kept, less = index[:, None] != index, 2 * pull
+        else:
+            h = torch.cat([a @ b.T, b @ a.T]) - pull.repeat(2)[:, None]
+            kept, less = ~torch.eye(5, dtype=torch.bool).repeat(2, 1), 0
+        weights = (h / t - log_u[:, None]).exp().detach() * kept
+        exact = ((weights * h).sum(1) / kept.sum(1)).view(2, -1).sum(0) - less
+        for reduction, wanted in (("none", exact), ("sum", exact.sum()), ("mean", exact.mean())):
+            found = objective(z1, z2, temperature, log_estimates=log_u, reduction=reduction)
+            torch.testing.assert_close(found, wanted)
+            upstream = torch.arange(1.0, found.numel() + 1).to(found).view(found.shape)
+            grads = [
+                torch.autograd.grad(loss, (z1, z2), upstream, retain_graph=True)
+                for loss in (found, wanted)
+            ]
+            torch.testing.assert_close(*grads)
+
+
+def test_a_second_derivative_is_refused():
+    z1, z2 = draw()
+    loss = sogclr(z1, z2, 0.3, normalize=False)
+    with pytest.raises(NotImplementedError, match="double backward"):
+        torch.autograd.grad(loss, z1, create_graph=True)
+
+
 def test_temperature_gradient_is_rho_less_the_divergence():
     z1, z2 = draw()
     module = SogCLR(5, 0.3, gamma=1.0, rho=0.2, eta=0.05, beta=1.0).double()

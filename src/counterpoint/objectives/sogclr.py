@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,9 +17,17 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.ranks import global_positions, is_distributed, peer_sum
-from counterpoint.engine.softmax import one_way, reduce_rows, row_way
-from counterpoint.engine.terms import IndexFunction, Reduction, Terms
+from counterpoint.engine.ranks import is_distributed, peer_sum
+from counterpoint.engine.similarity import refuse_double_backward
+from counterpoint.engine.softmax import (
+    one_way,
+    reduce_rows,
+    reduce_total,
+    row_way,
+    self_way,
+    two_way,
+)
+from counterpoint.engine.terms import Reduction, Terms
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.duplicates import negatives_only
 from counterpoint.objectives.registry import Loss, objective
@@ -36,79 +45,90 @@ SMALLEST = 1e-8
 """Below this an estimate is not used as a divisor (LibAUC)."""
 
 
-@dataclass
-class _Side:
-    """Anchors against candidates, in one direction.
+class _Finished(torch.autograd.Function):
+    """A value of x and y whose gradient is known."""
 
-    Attributes:
-        temperature: of every anchor ``(N,)``.
-        origin: subtracted from the similarities of each anchor ``(N,)``; its positive, or 0.
-        valid: who is a negative.
+    @staticmethod
+    def forward(
+        ctx: Any, value: Tensor, x: Tensor, y: Tensor, grad_x: Tensor, grad_y: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(grad_x, grad_y)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_double_backward()
+        grad_x, grad_y = ctx.saved_tensors
+        return None, grad_x * grads[0], grad_y * grads[0], None, None
+
+
+class _Surrogate:
+    """``mean_j w_ij h_ij`` of both directions, with the constant weights ``exp(h / tau) / u``.
+
+    As ``L = log sum_j exp(h / tau)`` has the slopes ``softmax_ij / tau``, the surrogate has the
+    gradient of L times ``tau exp(L) / (count u)``, and its value is the slope of L in ``1 / tau``.
+    So u may be told once L is known.
+
+    Args:
+        log_sums: L ``(2, N)`` of x, y and ``1 / tau``, which is ``(2, N)``, or ``()`` if all agree.
+        x: first view or modality ``(N, D)``.
+        y: second ``(N, D)``.
+        temperature: tau of every anchor ``(2, N)``.
         count: the number of negatives the means are taken over.
+        rows: whether the value of every row is wanted, not only their sum.
+        finish: whether only the gradient of the sum is wanted; it is then made at once.
     """
 
-    anchors: Tensor
-    candidates: Tensor
-    temperature: Tensor
-    origin: Tensor
-    valid: IndexFunction | None
-    count: int
-    across_ranks: bool
+    def __init__(
+        self,
+        log_sums: Callable[[Tensor, Tensor, Tensor], Tensor],
+        x: Tensor,
+        y: Tensor,
+        temperature: Tensor,
+        count: int,
+        *,
+        rows: bool,
+        finish: bool,
+    ) -> None:
+        self.inputs, self.temperature = (x, y), temperature
+        self.count, self.finish = count, finish
+        scale = temperature.detach().reciprocal()
+        if not rows and bool((scale == scale[0, 0]).all()):
+            scale = scale[0, 0].clone()
+        self.scale = scale.requires_grad_()
+        if finish:
+            x, y = x.detach().requires_grad_(), y.detach().requires_grad_()
+        self.leaves = x, y
+        with torch.enable_grad():
+            self.log_sums = log_sums(x, y, self.scale)
+        self.log_mean = self.log_sums.detach() - math.log(count)
 
-    @torch.no_grad()
-    def log_mean(self) -> Tensor:
-        """``log g_i``, g the mean of ``exp(h / tau)`` over the negatives."""
-        total, _ = one_way(
-            self.anchors,
-            self.candidates,
-            1 / self.temperature,
-            Terms(valid=self.valid),
-            reduction="none",
-            across_ranks=self.across_ranks,
-        )
-        return total - self.origin / self.temperature - math.log(self.count)
+    def weighted(self, log_estimate: Tensor) -> tuple[Tensor, Tensor]:
+        """The surrogate, summed if finished, and its values without gradient, ``()`` or ``(2, N)``.
 
-    @torch.no_grad()
-    def peak(self) -> Tensor:
-        """``max_j h_ij / tau_i``."""
+        Args:
+            log_estimate: ``log u`` of every anchor ``(2, N)``.
+        """
+        slopes = self.temperature * (self.log_mean - log_estimate).exp()
+        if not self.finish:
+            (slope,) = torch.autograd.grad(self.log_sums, self.scale, slopes, retain_graph=True)
+            values = slope * self.scale.detach()
+            return values + slopes * (self.log_sums - self.log_sums.detach()), values
+        slope, *grads = torch.autograd.grad(self.log_sums, (self.scale, *self.leaves), slopes)
+        values = slope * self.scale.detach()
+        total: Tensor = _Finished.apply(values.sum(), *self.inputs, *grads)
+        return total, values
 
-        def of_rows(logits: Tensor, i: Tensor, j: Tensor) -> Tensor:
-            if self.valid is not None:
-                logits = logits.masked_fill(~self.valid(i, j), -torch.inf)
-            return logits.amax(1)
 
-        largest = row_way(
-            of_rows,
-            self.anchors,
-            self.candidates,
-            1 / self.temperature,
-            reduction="none",
-            across_ranks=self.across_ranks,
-        )
-        return largest - self.origin / self.temperature
-
-    def weighted(self, log_estimate: Tensor) -> Tensor:
-        """``sum_j w_ij h_ij / count`` with the constant weights ``exp(h / tau) / s``."""
-
-        def of_rows(
-            logits: Tensor, i: Tensor, j: Tensor, tau: Tensor, log_s: Tensor, origin: Tensor
-        ) -> Tensor:
-            base = log_s + origin.detach() / tau
-            weights = (logits.detach() - base[:, None]).exp()
-            if self.valid is not None:
-                weights = weights.where(self.valid(i, j), 0.0)
-            return (weights * (logits * tau[:, None] - origin[:, None])).sum(1)
-
-        total = row_way(
-            of_rows,
-            self.anchors,
-            self.candidates,
-            1 / self.temperature,
-            per_row=(self.temperature, log_estimate, self.origin),
-            reduction="none",
-            across_ranks=self.across_ranks,
-        )
-        return total / self.count
+def _reduced(
+    weighted: Tensor, pull: Tensor | None, rows: int, reduction: Reduction, across_ranks: bool
+) -> Tensor:
+    """Reduction over samples of the surrogate, with twice the similarity of positives taken off."""
+    if weighted.dim():
+        values = weighted.sum(0) if pull is None else weighted.sum(0) - 2 * pull
+        return reduce_rows(values, None, reduction, across_ranks)
+    total = weighted if pull is None else weighted - 2 * pull.sum()
+    return reduce_total(total, total.new_tensor(float(rows)), reduction, across_ranks)
 
 
 @objective(inputs="views", across_ranks=ACROSS_RANKS, source=SOURCE)
@@ -152,10 +172,10 @@ def sogclr(
     arXiv 2202.12387.
     """
     check_reduction(reduction)
-    side, pull = _two_views(z1, z2, temperature, ids, normalize, across_ranks)
-    log_u = side.log_mean() if log_estimates is None else log_estimates.to(pull)
-    values = side.weighted(log_u).view(2, -1).sum(0) - 2 * pull
-    return reduce_rows(values, None, reduction, across_ranks)
+    step, pull = _two_views(z1, z2, temperature, ids, normalize, reduction, False, across_ranks)
+    given = step.log_mean if log_estimates is None else log_estimates.to(pull).view(2, -1)
+    weighted, _ = step.weighted(given)
+    return _reduced(weighted, pull, len(pull), reduction, across_ranks)
 
 
 def _two_views(
@@ -164,17 +184,33 @@ def _two_views(
     temperature: Temperature,
     ids: Tensor | None,
     normalize: bool,
+    reduction: Reduction,
+    rows: bool,
     across_ranks: bool,
-) -> tuple[_Side, Tensor]:
+) -> tuple[_Surrogate, Tensor]:
     n = same_rows(z1=z1, z2=z2)
-    total = _global_rows(n, z1, across_ranks)
+    count = 2 * _global_rows(n, z1, across_ranks) - 2
     z1, z2 = prepare(normalize, z1=z1, z2=z2)
-    tau = 1 / inverse_temperature(temperature, n, z1).detach().expand(n).repeat(2)
-    own = global_positions(z1, across_ranks) if ids is None else ids
-    both = torch.cat([z1, z2])
-    valid = negatives_only(own.repeat(2), None, both, 0, True, across_ranks)
-    side = _Side(both, both, tau, torch.zeros_like(tau), valid, 2 * total - 2, across_ranks)
-    return side, torch.linalg.vecdot(z1, z2)
+    tau = 1 / inverse_temperature(temperature, n, z1).detach().expand(2, n)
+    terms = Terms(excluded=(0, n, -n))
+    if ids is not None:
+        both = torch.cat([z1, z2])
+        terms = Terms(valid=negatives_only(ids.repeat(2), None, both, 0, True, across_ranks))
+
+    def log_sums(first: Tensor, second: Tensor, scale: Tensor) -> Tensor:
+        z = torch.cat([first, second])
+        return self_way(
+            z,
+            scale.flatten() if scale.dim() else scale,
+            terms,
+            pull=z.new_zeros(()),
+            reduction="none",
+            across_ranks=across_ranks,
+        ).view(2, -1)
+
+    finish = reduction != "none"
+    step = _Surrogate(log_sums, z1, z2, tau, count, rows=rows or not finish, finish=finish)
+    return step, torch.linalg.vecdot(z1, z2)
 
 
 def _global_rows(rows: int, like: Tensor, across_ranks: bool) -> int:
@@ -311,20 +347,21 @@ class SogCLR(Loss, function=sogclr):
         n, across = same_rows(z1=z1, z2=z2), self.across_ranks
         index = self.state.check(index, n, across)
         tau = self.state.read("temperature", index, z1)
-        side, pull = _two_views(z1, z2, tau, index, self.normalize, across)
+        rows = self.rules.rho is not None
+        step, pull = _two_views(z1, z2, tau, None, self.normalize, "mean", rows, across)
         tau = tau.to(pull)
         old = self.state.read("estimate", index, pull)
-        new = self.rules.average(old, side.log_mean().exp().view(2, -1), gamma)
+        new = self.rules.average(old, step.log_mean.exp(), gamma)
         log_u = new.clamp(min=SMALLEST).log()
-        weighted = side.weighted(log_u.flatten()).view(2, -1)
+        weighted, values = step.weighted(log_u)
         if self.training:
-            slope = (log_u - weighted.detach() / tau).mean(0)
+            slope = (log_u - values / tau).mean(0)
             moving = self.state.read("momentum", index, pull)
             moved = self.rules.temperatures(tau, moving, slope, eta)
             self.state.write(index, across, estimate=new.mean(0), **moved)
         watched = tau * log_u.mean(0) - pull.detach() + (self.rules.rho or 0.0) * tau
         self.last_value = watched.mean()
-        return reduce_rows(weighted.sum(0) - 2 * pull, None, "mean", across)
+        return _reduced(weighted, pull, n, "mean", across)
 
 
 @objective(inputs="views", across_ranks=ACROSS_RANKS, source=SOURCE)
@@ -362,32 +399,57 @@ def sogclr_bimodal(
     """
     check_reduction(reduction)
     n = same_rows(x=x, y=y)
-    tau = 1 / inverse_temperature(temperature, n, x).detach().expand(n)
-    given = None if log_estimates is None else log_estimates.view(2, -1)
-    values = torch.zeros_like(tau)
-    for place, side in enumerate(_both_ways(x, y, (tau, tau), normalize, True, across_ranks)):
-        log_u = side.log_mean() if given is None else given[place].to(tau)
-        values = values + side.weighted(log_u)
-    return reduce_rows(values, None, reduction, across_ranks)
+    tau = 1 / inverse_temperature(temperature, n, x).detach().expand(2, n)
+    step = _both_ways(x, y, tau, normalize, True, reduction, False, across_ranks)
+    given = step.log_mean if log_estimates is None else log_estimates.to(tau).view(2, -1)
+    weighted, _ = step.weighted(given)
+    return _reduced(weighted, None, n, reduction, across_ranks)
 
 
 def _both_ways(
     x: Tensor,
     y: Tensor,
-    temperatures: tuple[Tensor, Tensor],
+    temperatures: Tensor,
     normalize: bool,
     masked: bool,
+    reduction: Reduction,
+    rows: bool,
     across_ranks: bool,
-) -> tuple[_Side, _Side]:
-    total = _global_rows(len(x), x, across_ranks)
+) -> _Surrogate:
+    count = _global_rows(len(x), x, across_ranks) - 1
     x, y = prepare(normalize, x=x, y=y)
-    valid = negatives_only(None, None, x, 0, True, across_ranks) if masked else None
-    pull = torch.linalg.vecdot(x, y)
-    first, second = (tau.to(pull) for tau in temperatures)
-    return (
-        _Side(x, y, first, pull, valid, total - 1, across_ranks),
-        _Side(y, x, second, pull, valid, total - 1, across_ranks),
-    )
+    terms = Terms(excluded=(0,) if masked else (), diagonal=True)
+
+    def log_sums(first: Tensor, second: Tensor, scale: Tensor) -> Tensor:
+        if not scale.dim():
+            both = two_way(first, second, scale, terms, reduction="none", across_ranks=across_ranks)
+            return torch.stack(both)
+        ways = ((first, second), (second, first))
+        return torch.stack(
+            [
+                one_way(*way, own, terms, reduction="none", across_ranks=across_ranks)[0]
+                for way, own in zip(ways, scale, strict=True)
+            ]
+        )
+
+    finish, tau = reduction != "none", temperatures.to(x)
+    return _Surrogate(log_sums, x, y, tau, count, rows=rows or not finish, finish=finish)
+
+
+@torch.no_grad()
+def _peaks(step: _Surrogate, masked: bool, across_ranks: bool) -> Tensor:
+    """``max_j h_ij / tau_i`` of both directions ``(2, N)``."""
+
+    def of_rows(logits: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        return (logits.masked_fill(i == j, -torch.inf) if masked else logits).amax(1)
+
+    x, y = step.inputs
+    largest = [
+        row_way(of_rows, a, b, 1 / tau, reduction="none", across_ranks=across_ranks)
+        for (a, b), tau in zip(((x, y), (y, x)), step.temperature, strict=True)
+    ]
+    own: Tensor = torch.linalg.vecdot(x, y) / step.temperature
+    return torch.stack(largest) - own
 
 
 class BimodalSogCLR(Loss, function=sogclr_bimodal):
@@ -473,33 +535,30 @@ class BimodalSogCLR(Loss, function=sogclr_bimodal):
         n, across = same_rows(x=x, y=y), self.across_ranks
         states: list[SampleState] = [s for s in self.states if isinstance(s, SampleState)]
         index = states[0].check(index, n, across)
-        first, second = (state.read("temperature", index, x) for state in states)
-        sides = _both_ways(x, y, (first, second), self.normalize, not self.released, across)
-        values = torch.zeros_like(sides[0].origin)
-        for state, side in zip(states, sides, strict=True):
-            weighted = self._weighted(state, side, index, gamma, eta)
-            values = values + (weighted * side.count / 2 if self.summed else weighted)
-        return reduce_rows(values, None, "mean", across)
-
-    def _weighted(
-        self,
-        state: SampleState,
-        side: _Side,
-        index: Tensor,
-        gamma: float | None,
-        eta: float | None,
-    ) -> Tensor:
-        tau, across = side.temperature, self.across_ranks
-        before = state.read("peak", index, tau)
-        peak = torch.maximum(before, side.peak())
-        old = state.read("estimate", index, tau) * (before - peak).exp()
-        new = self.rules.average(old, (side.log_mean() - peak).exp(), gamma)
+        tau = torch.stack([state.read("temperature", index, x) for state in states])
+        masked, rows = not self.released, self.rules.rho is not None
+        step = _both_ways(x, y, tau, self.normalize, masked, "mean", rows, across)
+        tau = step.temperature
+        before, old, moving = (
+            torch.stack([state.read(name, index, tau) for state in states])
+            for name in ("peak", "estimate", "momentum")
+        )
+        peak = torch.maximum(before, _peaks(step, masked, across))
+        old = old * (before - peak).exp()
+        new = self._averages(old, (step.log_mean - peak).exp(), gamma)
         divisor = new + 1e-10 if self.released else new.clamp(min=SMALLEST)
-        weighted = side.weighted(divisor.log() + peak)
+        weighted, values = step.weighted(divisor.log() + peak)
         if self.training:
             log_u = (new if self.released else divisor).log() + peak
-            slope = log_u - weighted.detach() / tau
-            moving = state.read("momentum", index, tau)
-            moved = self.rules.temperatures(tau, moving, slope, eta)
-            state.write(index, across, estimate=new, peak=peak, **moved)
-        return weighted
+            moved = self.rules.temperatures(tau, moving, log_u - values / tau, eta)
+            for place, state in enumerate(states):
+                kept = {"estimate": new, "peak": peak, **moved}
+                state.write(index, across, **{name: x[place] for name, x in kept.items()})
+        if self.summed:
+            weighted = weighted * step.count / 2
+        return _reduced(weighted, None, n, "mean", across)
+
+    def _averages(self, old: Tensor, new: Tensor, gamma: float | None) -> Tensor:
+        """Each modality on its own, for what counts as a first visit."""
+        ways = zip(old, new, strict=True)
+        return torch.stack([self.rules.average(a, b, gamma) for a, b in ways])

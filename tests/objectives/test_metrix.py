@@ -17,6 +17,7 @@ from counterpoint.objectives.metrix import (
 from counterpoint.objectives.multi_similarity import multi_similarity
 from counterpoint.objectives.proxy_anchor import proxy_anchor
 from counterpoint.pairs.metric_mixing import (
+    MixedPairs,
     anchor_negative_pairs,
     positive_negative_pairs,
     prototype_pairs,
@@ -72,6 +73,31 @@ def test_is_a_loop(margin, pairing):
     torch.testing.assert_close(module, found)
     for a, b in zip(*(torch.autograd.grad(x, e) for x in (found, wanted)), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_mixtures_along_the_anchor_and_empty_ones_count_as_they_are():
+    e = torch.tensor([[1.0, 0], [3, 0], [0, 2], [-1, 0]], dtype=torch.float64, requires_grad=True)
+    along = MixedPairs(*torch.tensor([[0, 0], [1, 1], [1, 2]]).unbind())
+    positive, _ = mixed_margin_parts(e, along, 0.25)
+    apart = normalize(0.25 * e[1] + 0.75 * e[2], dim=0) - e[0]
+    torch.testing.assert_close(positive, 0.25 * apart.norm())
+    nothing = MixedPairs(*torch.tensor([[2], [0], [3]]).unbind())
+    positive, negative = mixed_margin_parts(e, nothing, 0.5, margin=1.5)
+    torch.testing.assert_close(positive.item(), 0.5)
+    torch.testing.assert_close(negative.item(), 0.25)
+    assert torch.isfinite(torch.autograd.grad(positive + negative, e)[0]).all()
+
+
+@pytest.mark.parametrize("objective", [metrix, metrix_multi_similarity])
+def test_no_mixture_is_kept(objective):
+    e, labels = torch.randn(24, 64, requires_grad=True), torch.arange(24) % 3
+    sizes = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: sizes.append(x.untyped_storage().nbytes()) or x, lambda x: x
+    ):
+        objective(e, labels, 0.3)
+    three_indices = 3 * 8 * len(positive_negative_pairs(labels).anchor)
+    assert max(sizes) <= three_indices
 
 
 def test_gradient_numerically():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from counterpoint.engine.checks import check_integers, prepare
 from counterpoint.engine.row_function import row_losses
-from counterpoint.engine.similarity import unit_rows
+from counterpoint.engine.similarity import unit_rows, without_autocast
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.masked import log_sums_with_zero
 from counterpoint.objectives.multi_similarity import multi_similarity
@@ -21,7 +21,6 @@ from counterpoint.pairs.metric_mixing import (
     positive_negative_pairs,
     prototype_pairs,
 )
-from counterpoint.pairs.mixing import mix
 
 Pairing = Literal["positive_negative", "anchor_negative"]
 SOURCE = "Venkataramanan et al. 2022, It Takes Two to Tango: Mixup for Deep Metric Learning"
@@ -79,7 +78,7 @@ def mixed_margin_parts(
     """``w d`` and ``(1 - w) [margin - d]_+`` of anchors and mixtures, each a mean of non-zeros.
 
     ``v = w first + (1 - w) second`` of raw embeddings, then normalised for the distance; its label
-    is w. An empty mean is 0.
+    is w. An empty mean is 0, and so is a distance within rounding.
 
     Args:
         embeddings: raw ``(N, D)``.
@@ -100,10 +99,10 @@ def mixed_margin_parts(
     w = torch.as_tensor(weight).detach().to(e)
     if not bool(((w >= 0) & (w <= 1)).all()) or not margin > 0:
         raise SettingError("weight must be in [0, 1] and margin above 0.")
-    share = w if w.dim() == 0 else w[:, None]
-    mixed = unit_rows(mix(e[pairs.first], e[pairs.second], share))
-    squared = (unit_rows(e)[pairs.anchor] - mixed).square().sum(1)
-    apart = squared > 0
+    anchors = unit_rows(e)
+    cosines, there = _mixed_cosines(anchors, e, pairs, w)
+    squared = anchors.detach().square().sum(1)[pairs.anchor] + there - 2 * cosines
+    apart = squared > 8 * torch.finfo(e.dtype).eps
     d = squared.where(apart, 1.0).sqrt().where(apart, 0.0)
     return _nonzero_mean(w * d), _nonzero_mean((1 - w) * (margin - d).clamp(min=0))
 
@@ -132,8 +131,9 @@ def metrix(
     ``"positive_negative"`` mixes every positive with every negative of an anchor;
     ``"anchor_negative"`` each anchor without positive with its negatives, and falls back to the
     first where every anchor has one. The authors toss a coin for one of them at each step, with one
-    weight drawn from Beta(2, 2) (`counterpoint.pairs.mixing.draw_beta`). The list has one entry a
-    pair of positive and negative, so its memory is that of the definition.
+    weight drawn from Beta(2, 2) (`counterpoint.pairs.mixing.draw_beta`). The list has some numbers
+    for every anchor, positive and negative, so its memory is that of the definition; the mixtures
+    themselves are never made.
 
     Args:
         embeddings: raw outputs ``(N, D)``.
@@ -270,9 +270,30 @@ def _mixed_similarities(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cosine of anchors and mixtures, ``log w`` and ``log (1 - w)``, each ``(T,)``."""
     w = shares.to(embeddings).expand(len(pairs.anchor))
-    mixed = unit_rows(mix(embeddings[pairs.first], embeddings[pairs.second], w[:, None]))
-    cosines: Tensor = torch.linalg.vecdot(anchors[pairs.anchor], mixed)
+    cosines, _ = _mixed_cosines(anchors, embeddings, pairs, w)
     return cosines, w.log(), (1 - w).log()
+
+
+def _mixed_cosines(
+    anchors: Tensor, embeddings: Tensor, pairs: MixedPairs, w: Tensor
+) -> tuple[Tensor, Tensor]:
+    """``<a, v> / |v|`` of anchors and mixtures v, and whether v is not 0, each ``(T,)``.
+
+    From the inner products of the parents, so that no mixture is made; 0 where v is.
+    """
+    with without_autocast(embeddings):
+        seen, among = anchors @ embeddings.T, embeddings @ embeddings.T
+    own = among.diagonal()
+    first, second = w.square() * own[pairs.first], (1 - w).square() * own[pairs.second]
+    squared = first + second + 2 * w * (1 - w) * _entries(among, pairs.first, pairs.second)
+    there = squared > 8 * torch.finfo(w.dtype).eps * (first + second)
+    of_first = w * _entries(seen, pairs.anchor, pairs.first)
+    of_second = (1 - w) * _entries(seen, pairs.anchor, pairs.second)
+    return (of_first + of_second) * squared.where(there, 1.0).rsqrt(), there
+
+
+def _entries(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    return table.flatten().index_select(0, rows * table.shape[1] + columns)
 
 
 def _pairs(

@@ -35,6 +35,7 @@ ROOMS = {
     "views": "Random views of a sample.",
     "data": "Real data in one shape.",
     "engine": "Similarity to loss without the N×N matrix.",
+    "apps": "What the verbs of the command line do.",
 }
 
 _cards: dict[str, dict[str, Any]] = {}

@@ -43,7 +43,7 @@ def test_charts_are_drawn(
 ) -> None:
     compare_page(make_results(), tmp_path / "report.html")
     page = open_page(tmp_path / "report.html")
-    assert page.locator(".plot").count() == 15
+    assert page.locator(".plot").count() == 16
     assert page.locator(".plot .main-svg").first.is_visible()
     assert page.evaluate("[...document.querySelectorAll('.plot')].every((p) => p._fullLayout)")
 

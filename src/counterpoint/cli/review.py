@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -135,7 +136,6 @@ def _serve(
     terminal.out.file.flush()
     if browser:
         webbrowser.open(server.address)
-    try:
+    with suppress(KeyboardInterrupt):
         server.run()
-    except KeyboardInterrupt:
-        terminal.err.print("Stopped. Every decision is kept.")
+    terminal.err.print("Stopped. Every decision is kept.")

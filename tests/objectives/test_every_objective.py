@@ -54,7 +54,6 @@ QUADRATIC = {
 LARGE_FOR_A_MOMENT = {
     **QUADRATIC,
     "masked_supcon": "takes the N x N weights",
-    "mochi_in_batch": "mixes from a quarter of the batch, until that is 1024 rows",
 }
 """Objectives that make a tensor of N x N numbers at any time, and why."""
 

@@ -45,6 +45,24 @@ def test_equals_a_loop_with_own_hardest_for_every_query(monkeypatch):
     torch.testing.assert_close(grad, dense - q * (dense * q).sum(1, keepdim=True))
 
 
+def test_mixtures_found_in_blocks_are_those_of_the_whole_table(monkeypatch):
+    q, k, queue = draw(b=21, size=30)
+    other = torch.arange(30)
+
+    def mixable(i, j):
+        return other[i] != j
+
+    hard = hardest_rows(q.detach(), queue, 6, mixable)
+    drawn = draw_mixtures(hard, 4, 3, q, generator())
+    whole = mochi(q, k, queue, mixtures=drawn)
+    monkeypatch.setattr(rows_module, "BLOCK_NUMBERS", 8)
+    sizes = {"hardest": 6, "pairs": 4, "with_query": 3}
+    blocks = mochi(q, k, queue, mixable=mixable, generator=generator(), **sizes)
+    torch.testing.assert_close(blocks, whole)
+    with pytest.raises(DataError, match="Anchor 13 "):
+        mochi(q, k, queue, mixable=lambda i, j: (i != 13) | (j < 5), **sizes)
+
+
 def test_without_mixtures_it_is_moco_and_with_them_larger():
     q, k, queue = draw()
     plain = F.info_nce(q, k, 0.2, negatives=queue, in_batch=False, reduction="none")
@@ -122,6 +140,8 @@ def test_modules_and_bad_input():
     assert torch.equal(one, mochi_in_batch(q, k, pairs=2, generator=generator()))
     with pytest.raises(SettingError, match="hardest 21 of 20"):
         mochi(q, k, queue, hardest=21)
+    with pytest.raises(SettingError, match="hardest 0 of 20"):
+        mochi(q, k, queue, hardest=0)
     with pytest.raises(DataError, match="queue holds NaN"):
         mochi(q, k, queue * torch.nan)
     with pytest.raises(DataError, match="at least 2"):

@@ -12,12 +12,13 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
+from counterpoint.engine.rows import row_blocks
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import IndexFunction, Reduction, Terms
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.duplicates import in_bank, in_views, negatives_only
 from counterpoint.objectives.registry import Loss, objective
-from counterpoint.pairs.mixing import Mixtures, draw_mixtures, hardest_rows
+from counterpoint.pairs.mixing import Mixtures, check_hardest, draw_mixtures, hardest_rows
 
 SOURCE = "Kalantidis et al. 2020, Hard Negative Mixing for Contrastive Learning, arXiv 2010.01028"
 MOST = 1024
@@ -90,8 +91,7 @@ def mochi(
     scale = inverse_temperature(temperature, n, q)
     valid = in_bank(ids, negative_ids, n, len(bank), False, False)
     if mixtures is None and pairs + with_query:
-        hard = hardest_rows(q, bank, hardest, _both(valid, mixable))
-        mixtures = draw_mixtures(hard, pairs, with_query, q, generator)
+        mixtures = _drawn(q, bank, hardest, _both(valid, mixable), pairs, with_query, generator)
     pull = scale * torch.linalg.vecdot(q, k)
     extra = _columns(q, bank, scale, mixtures, [pull[:, None]])
     loss, _ = one_way(
@@ -157,8 +157,7 @@ def mochi_in_batch(
         own = torch.arange(n, device=z.device) if ids is None else ids
         apart = negatives_only(own.repeat(2), None, z, 0, True, False)
         count = min(max(1, (2 * n - 2) // 4), MOST) if hardest is None else hardest
-        hard = hardest_rows(z.detach(), z.detach(), count, apart)
-        mixtures = draw_mixtures(hard, pairs, with_query, z, generator)
+        mixtures = _drawn(z, z, count, apart, pairs, with_query, generator)
     pull = scale * torch.linalg.vecdot(z1, z2).repeat(2)
     loss, _ = one_way(
         z,
@@ -180,6 +179,27 @@ def _both(valid: IndexFunction | None, mixable: IndexFunction | None) -> IndexFu
         return valid(i, j) & mixable(i, j)
 
     return of_both
+
+
+@torch.no_grad()
+def _drawn(
+    anchors: Tensor,
+    pool: Tensor,
+    hardest: int,
+    mixable: IndexFunction | None,
+    pairs: int,
+    with_query: int,
+    generator: torch.Generator | None,
+) -> Mixtures:
+    """Mixtures of the hardest rows, whose places are drawn before the rows are found, in blocks."""
+    check_hardest(hardest, pool)
+    places = torch.arange(hardest, device=anchors.device).expand(len(anchors), -1)
+    drawn = draw_mixtures(places, pairs, with_query, anchors, generator)
+    for part in row_blocks(len(anchors), len(pool)):
+        hard = hardest_rows(anchors[part], pool, hardest, mixable, part.start)
+        for parents in (drawn.first, drawn.second, drawn.partner):
+            parents[part] = hard.gather(1, parents[part])
+    return drawn
 
 
 def _columns(

@@ -67,9 +67,22 @@ def draw_beta(
     return first / (first + second)
 
 
+def check_hardest(count: int, rows: Tensor) -> None:
+    """Refuses a number of hardest rows that is not in ``1..len(rows)``."""
+    if not 1 <= count <= len(rows):
+        raise SettingError(
+            f"The hardest {count} of {len(rows)} rows were asked for; the number must lie in "
+            f"1..{len(rows)}."
+        )
+
+
 @torch.no_grad()
 def hardest_rows(
-    anchors: Tensor, rows: Tensor, count: int, valid: IndexFunction | None = None
+    anchors: Tensor,
+    rows: Tensor,
+    count: int,
+    valid: IndexFunction | None = None,
+    first: int = 0,
 ) -> Tensor:
     """The rows most similar to each anchor, by inner product, in blocks.
 
@@ -78,6 +91,7 @@ def hardest_rows(
         rows: float ``(K, D)``.
         count: how many, at most K.
         valid: ``valid(i, j)``, bool; other rows are never chosen.
+        first: position of the first anchor, as ``valid`` and messages count.
 
     Returns:
         int64 ``(B, count)``, most similar first.
@@ -88,17 +102,13 @@ def hardest_rows(
 
     Source: Kalantidis et al. 2020, Hard Negative Mixing for Contrastive Learning, arXiv 2010.01028.
     """
-    if not 1 <= count <= len(rows):
-        raise SettingError(
-            f"The hardest {count} of {len(rows)} rows were asked for; the number must lie in "
-            f"1..{len(rows)}."
-        )
-    found, there = nearest_candidates(anchors, rows, count, valid)
+    check_hardest(count, rows)
+    found, there = nearest_candidates(anchors, rows, count, valid, first)
     short = (~there[:, -1]).nonzero().flatten()
     if len(short):
         raise DataError(
-            f"Anchor {int(short[0])} has fewer than {count} rows to mix; take a smaller number or "
-            "a longer queue."
+            f"Anchor {first + int(short[0])} has fewer than {count} rows to mix; take a smaller "
+            "number or a longer queue."
         )
     return found
 

@@ -80,7 +80,7 @@ def test_bad_input_is_refused():
     s, t, labels = draw()
     with pytest.raises(DataError, match="one shape"):
         kd(s, t[:2])
-    with pytest.raises(DataError, match="teacher holds NaN or infinity.*first: row 0"):
+    with pytest.raises(DataError, match=r"teacher holds NaN or infinity.*first: row 0"):
         kd(s, t * float("nan"))
     with pytest.raises(DataError, match="labels"):
         dkd(s, t, labels + 4)

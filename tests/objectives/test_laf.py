@@ -137,7 +137,7 @@ def test_bad_input_is_refused():
     r, vr, f, vf = draw()
     with pytest.raises(DataError, match="remaining and remaining_rebuilt"):
         laf_unlearning(r, vr[:2], f, vf)
-    with pytest.raises(DataError, match="forgetting holds NaN or infinity.*first: row 0"):
+    with pytest.raises(DataError, match=r"forgetting holds NaN or infinity.*first: row 0"):
         laf_unlearning(r, vr, f * float("nan"), vf)
     with pytest.raises(DataError, match="skip this step"):
         laf_alignment(r, vr, f[:0], vf[:0])

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from counterpoint._version import __version__
+from counterpoint.cli.bench import bench
 from counterpoint.cli.claim import claim
 from counterpoint.cli.compare import compare
 from counterpoint.cli.doctor import doctor
@@ -95,4 +96,5 @@ _add(
     "review runs/my-run --export decisions.csv --corrected corrected.parquet",
 )
 _add(claim, "claim dcl\nclaim temperature --seeds 5 --json")
+_add(bench, "bench\nbench dcl clip --rows 8192\nbench --json")
 _add(doctor, "doctor\ndoctor --json")

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,7 +39,7 @@ BARS = {
     "amcl": 1.5,
     "groco": 1.5,
 }
-MEGABYTE = 1024.0  # in the kilobytes of ru_maxrss
+MEGABYTE = 1024.0  # in kilobytes
 
 
 def seconds(name: str, data: Dataset, options: argparse.Namespace, steps: int) -> float:
@@ -88,6 +87,12 @@ def _peak(name: str, options: argparse.Namespace, steps: int) -> float:
     return float(found.stdout.split()[-1])
 
 
+def _own_peak() -> float:
+    """Largest resident memory of this process in MB; unlike ru_maxrss not that of its parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / MEGABYTE
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--methods", nargs="+", default=methods.names("images"))
@@ -108,7 +113,7 @@ def main() -> None:
     data = sources.load(options.data)
     if options.peak_of:
         seconds(options.peak_of, data, options, options.steps)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE)
+        print(_own_peak())
         return
     with tempfile.TemporaryDirectory() as folder:
         if not options.generator:

@@ -13,6 +13,7 @@ from counterpoint.errors import MissingExtraError, require
 from counterpoint.probes.inputs import Floats, Ints, features
 from counterpoint.probes.scaling import unit_length
 from counterpoint.progress import OnProgress, Progress
+from counterpoint.threads import one_library_thread
 
 PRECISION_AT = (10, 100)
 KNN = 20
@@ -126,7 +127,7 @@ def confident_learning(z: Floats, y: Ints, truth: Ints) -> dict[str, Any]:
     present, coded = np.unique(y, return_inverse=True)
     selection = require("sklearn.model_selection", "probe")
     folds = selection.StratifiedKFold(5, shuffle=True, random_state=SEED)
-    with _one_thread():
+    with one_library_thread():
         probabilities = selection.cross_val_predict(
             _logistic(), _scaled(z), coded, cv=folds, method="predict_proba"
         )
@@ -147,7 +148,7 @@ def downstream(z: Floats, truth: Ints, labels: dict[str, Ints], kept: Any) -> di
     def accuracy(y: Ints, rows: Any) -> float:
         if len(np.unique(y[rows])) < 2:
             return float("nan")
-        with _one_thread():
+        with one_library_thread():
             model = _logistic().fit(x[rows], y[rows])
         return float((model.predict(x[held]) == truth[held]).mean())
 
@@ -167,8 +168,3 @@ def _scaled(z: Floats) -> Any:
 def _logistic() -> Any:
     model: Callable[..., Any] = require("sklearn.linear_model", "probe").LogisticRegression
     return model(max_iter=200)
-
-
-def _one_thread() -> Any:
-    """At this size more threads only wait for each other."""
-    return require("threadpoolctl", "probe").threadpool_limits(1)

@@ -15,6 +15,7 @@ from counterpoint.errors import MissingExtraError, require
 from counterpoint.probes.inputs import Floats, features
 from counterpoint.probes.scaling import unit_length
 from counterpoint.progress import OnProgress, Progress
+from counterpoint.threads import one_library_thread
 
 MOST_CLASSES = 100
 FOLDS = 5
@@ -128,7 +129,7 @@ def _confident_learning(z: Floats, marks: Flags, truth: Flags) -> dict[str, Any]
     model = multiclass.OneVsRestClassifier(linear.LogisticRegression(max_iter=200))
     folds = selection.KFold(FOLDS, shuffle=True, random_state=SEED)
     lists = [np.flatnonzero(row).tolist() for row in marks]
-    with warnings.catch_warnings(), _one_thread():
+    with warnings.catch_warnings(), one_library_thread():
         warnings.simplefilter("ignore", UserWarning)  # a class that a fold does not have
         p = selection.cross_val_predict(
             model, x, marks.astype(int), cv=folds, method="predict_proba"
@@ -147,7 +148,7 @@ def _downstream(z: Floats, truth: Flags, labels: dict[str, Flags], kept: Flags) 
     x = unit_length(z)
 
     def micro_f1(marks: Flags, rows: Flags) -> float:
-        with _one_thread():
+        with one_library_thread():
             said = ridge().fit(x[rows], marks[rows].astype(int)).predict(x[held])
         return float(f1_score(truth[held].ravel(), np.reshape(said, -1)))
 
@@ -156,7 +157,3 @@ def _downstream(z: Floats, truth: Flags, labels: dict[str, Flags], kept: Flags) 
         "dropped": micro_f1(labels["raw"], ~held & kept),
         "true": micro_f1(truth, ~held),
     }
-
-
-def _one_thread() -> Any:
-    return require("threadpoolctl", "probe").threadpool_limits(1)

@@ -6,8 +6,7 @@ whatever they differ in is the loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint import data
+from counterpoint.threads import one_thread
 
 Loss = Callable[[Tensor, Tensor, float], Tensor]
 """Embeddings of two views ``(B, D)`` and the progress from 0 to 1, to a scalar."""
@@ -124,17 +124,6 @@ def embed(model: nn.Module, images: Tensor) -> Tensor:
     with one_thread():
         embeddings: Tensor = model(images)
     return embeddings
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """More threads only slow such small products down, and change their last digits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _optimiser(settings: Pilot, model: nn.Module) -> torch.optim.Optimizer:

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from counterpoint import data, encoders, methods
 from counterpoint.claims._claim import Claim, Pair, Part
-from counterpoint.claims._pilot import one_thread
-from counterpoint.claims._steps import train
+from counterpoint.claims._steps import score, train
 from counterpoint.curation.inflation import (
     disc_overlap,
     laplacian_eigenvalue,
@@ -25,6 +24,7 @@ from counterpoint.data.dataset import Dataset
 from counterpoint.errors import require
 from counterpoint.methods.image.adainf import AdaInf
 from counterpoint.probes import Linear
+from counterpoint.threads import one_thread
 from counterpoint.views.randomness import normal, uniform
 
 SAMPLES = (40, 150, 600)
@@ -199,18 +199,13 @@ def _accuracy(few: Dataset, mixture: Mixture, repeats: int, strength: str, seed:
         train(
             method,
             method.prepare(few),
-            lambda codes, batch: method.contrast(codes, batch)["loss"],
+            None,
             STEPS,
             BATCH,
             LR,
             seed,
         )
-        rows = []
-        for part in (few.train, few.test):
-            pixels = part.gather(range(len(part))).float() / 255
-            with torch.no_grad():
-                rows += [method.encoder(pixels), part.labels]
-    return Linear().score(*rows)
+        return score(method.encoder, few, Linear())
 
 
 ACCURACY = "accuracy of a linear probe on the held-out digits, learnt from the real 300 (0 to 1)"

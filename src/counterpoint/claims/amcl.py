@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity
 
 from counterpoint import encoders, methods
 from counterpoint.claims._claim import Claim, Pair, Part
-from counterpoint.claims._pilot import digits, embed, one_thread
+from counterpoint.claims._pilot import digits, embed
 from counterpoint.claims._steps import train
 from counterpoint.data import load
 from counterpoint.data.batch import Batch
@@ -24,6 +24,7 @@ from counterpoint.methods.base import Codes, Method
 from counterpoint.objectives import functional as F
 from counterpoint.objectives.amcl import temperature_penalty
 from counterpoint.probes import KNN
+from counterpoint.threads import one_thread
 
 STEPS, BATCH, LR = 150, 128, 2e-3
 HEADS, FIXED, MIDDLE = 3, 0.1, 0.525

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from counterpoint.claims._claim import Claim, Pair, Part
-from counterpoint.claims._pilot import digits, one_thread
+from counterpoint.claims._pilot import digits
 from counterpoint.pairs.cluster_labels import cluster_centres
 from counterpoint.pairs.dyce import DyCE, Variant
 from counterpoint.probes.few_shot import FewShot
+from counterpoint.threads import one_thread
 
 EPISODES, SHOTS = 200, (1, 5)
 COMPONENTS, PROTOTYPES, SAMPLES = 20, 10, 512

@@ -15,7 +15,6 @@ from torch.nn.functional import normalize
 
 from counterpoint.claims._claim import Claim, Pair, Part, exact
 from counterpoint.claims._long_tail import long_tailed
-from counterpoint.claims._pilot import one_thread
 from counterpoint.claims._steps import ENCODER, build, held_out, score, train
 from counterpoint.data import load
 from counterpoint.data.batch import Batch
@@ -24,6 +23,7 @@ from counterpoint.methods.base import Codes, Method
 from counterpoint.objectives import functional as F
 from counterpoint.objectives.cacr import attraction_weights, repulsion_weights
 from counterpoint.probes import KNN
+from counterpoint.threads import one_thread
 
 STEPS, BATCH, LR = 400, 64, 1e-3
 POSITIVES, T_POSITIVE, T_NEGATIVE = 2, 1.0, 2.0

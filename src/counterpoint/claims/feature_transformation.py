@@ -16,7 +16,6 @@ from torch.nn.functional import normalize
 
 from counterpoint.claims._claim import Claim, Pair, Part, exact
 from counterpoint.claims._moco import SETTINGS, TEMPERATURE, trained
-from counterpoint.claims._pilot import one_thread
 from counterpoint.claims._steps import held_out, score
 from counterpoint.data import load
 from counterpoint.data.dataset import Dataset
@@ -28,6 +27,7 @@ from counterpoint.objectives.feature_transformation import (
 )
 from counterpoint.pairs.mixing import mix_pairs
 from counterpoint.probes import KNN
+from counterpoint.threads import one_thread
 
 EARLY = 100
 POSITIVE_ALPHA, NEGATIVE_ALPHA = 2.0, 1.6

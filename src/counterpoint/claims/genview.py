@@ -13,8 +13,7 @@ from torch.nn.functional import interpolate
 
 from counterpoint import data, encoders, methods
 from counterpoint.claims._claim import Claim, Pair, Part
-from counterpoint.claims._pilot import one_thread
-from counterpoint.claims._steps import train
+from counterpoint.claims._steps import score, train
 from counterpoint.curation.genview import (
     foreground_direction,
     foreground_ratio,
@@ -28,6 +27,7 @@ from counterpoint.encoders.noise_schedule import NoiseSchedule
 from counterpoint.methods.image.genview import GenView
 from counterpoint.probes import KNN
 from counterpoint.probes.inputs import Ints
+from counterpoint.threads import one_thread
 from counterpoint.training.loader import make_views
 
 SIZE, OBJECT, PATCH = 16, 8, 4
@@ -145,18 +145,13 @@ def _accuracy(whole: Dataset, gamma: float, seed: int) -> float:
         train(
             method,
             whole,
-            lambda codes, batch: method.contrast(codes, batch)["loss"],
+            None,
             STEPS,
             BATCH,
             LR,
             seed,
         )
-        rows = []
-        for part in (whole.train, whole.test):
-            pixels = part.gather(range(len(part))).float() / 255
-            with torch.no_grad():
-                rows += [method.encoder(pixels), part.labels]
-    return KNN().score(*rows)
+        return score(method.encoder, whole, KNN())
 
 
 def _flips(seed: int) -> Pair:

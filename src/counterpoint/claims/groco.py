@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, normalize, one_hot
 
 from counterpoint.claims._claim import Claim, Pair, Part, exact
-from counterpoint.claims._pilot import one_thread
 from counterpoint.claims._steps import ENCODER, build, held_out, score, train
 from counterpoint.data import load
 from counterpoint.data.batch import Batch
@@ -22,6 +21,7 @@ from counterpoint.methods.base import Codes, Method
 from counterpoint.objectives import functional as F
 from counterpoint.pairs.sorting import soft_sort, upper_shares
 from counterpoint.probes import KNN
+from counterpoint.threads import one_thread
 
 STEPS, BATCH, LR = 250, 128, 1e-3
 HARDEST, TEMPERATURE = 10, 0.5

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from counterpoint.claims._claim import Claim, Pair, Part, exact
-from counterpoint.claims._pilot import one_thread
 from counterpoint.claims._steps import ENCODER, build, held_out, score, train
 from counterpoint.data import load
 from counterpoint.data.batch import Batch
@@ -22,6 +21,7 @@ from counterpoint.data.dataset import Dataset
 from counterpoint.methods.base import Codes
 from counterpoint.objectives import functional as F
 from counterpoint.probes import KNN, Linear
+from counterpoint.threads import one_thread
 
 STEPS, BATCH, LR, LAST = 500, 256, 1e-3, 50
 TEMPERATURE, CLASSES = 0.1, 10

@@ -13,11 +13,12 @@ from torch.nn.functional import normalize
 
 from counterpoint.claims._claim import Claim, Pair, Part, exact
 from counterpoint.claims._long_tail import long_tailed
-from counterpoint.claims._pilot import digits, one_thread
+from counterpoint.claims._pilot import digits
 from counterpoint.claims._steps import ENCODER, build, score, train
 from counterpoint.data.dataset import Dataset
 from counterpoint.objectives.sogclr import SogCLR
 from counterpoint.probes import KNN
+from counterpoint.threads import one_thread
 
 STEPS, BATCH, LR = 400, 32, 1e-3
 TEMPERATURE, RHO, ETA, RATIO = 0.1, 0.3, 0.03, 20.0

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from counterpoint import encoders, methods
 from counterpoint.claims._claim import Claim, Pair, Part
 from counterpoint.claims._mosaics import mosaics
-from counterpoint.claims._pilot import digits, embed, one_thread
+from counterpoint.claims._pilot import digits, embed
 from counterpoint.claims._steps import train
 from counterpoint.data import load
 from counterpoint.data.batch import Batch
@@ -26,6 +26,7 @@ from counterpoint.objectives import functional as F
 from counterpoint.pairs.classes import nearest_classes
 from counterpoint.pairs.cluster_labels import cluster_centres
 from counterpoint.probes import Linear
+from counterpoint.threads import one_thread
 
 Objective = Literal["mlcd", "multi_label"]
 

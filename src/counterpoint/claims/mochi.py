@@ -15,7 +15,6 @@ from torch.nn.functional import normalize
 
 from counterpoint.claims._claim import Claim, Pair, Part, exact
 from counterpoint.claims._moco import QUEUE, SETTINGS, TEMPERATURE, trained
-from counterpoint.claims._pilot import one_thread
 from counterpoint.claims._steps import held_out, score
 from counterpoint.data import load
 from counterpoint.data.dataset import Dataset
@@ -24,6 +23,7 @@ from counterpoint.objectives import functional as F
 from counterpoint.objectives.duplicates import in_bank
 from counterpoint.pairs.mixing import Mixtures, draw_mixtures, hardest_rows
 from counterpoint.probes import KNN
+from counterpoint.threads import one_thread
 
 LAST = 100
 HARDEST, PAIRS, WITH_QUERY = 32, 16, 16

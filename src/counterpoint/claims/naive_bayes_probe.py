@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from counterpoint.claims._claim import Claim, Pair, Part
-from counterpoint.claims._pilot import digits, one_thread
+from counterpoint.claims._pilot import digits
 from counterpoint.probes import SharedVarianceNaiveBayes, two_regimes
 from counterpoint.probes.inputs import Floats, Ints
 from counterpoint.probes.logistic import fit_logistic
+from counterpoint.threads import one_thread
 
 FEATURES = (100, 400)
 SIZES = (6, 10, 20, 40)

@@ -15,7 +15,6 @@ from torch import Tensor
 from counterpoint import encoders, methods
 from counterpoint.claims._claim import Claim, Pair, Part
 from counterpoint.claims._mosaics import mosaics
-from counterpoint.claims._pilot import one_thread
 from counterpoint.claims._steps import train
 from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Split
@@ -24,6 +23,7 @@ from counterpoint.encoders.feature_map import feature_map
 from counterpoint.methods.base import Codes, Method
 from counterpoint.objectives import functional as F
 from counterpoint.probes.dense import Dense
+from counterpoint.threads import one_thread
 
 STEPS, BATCH, LR = 250, 64, 1e-3
 TRAIN, TEST = 1000, 500

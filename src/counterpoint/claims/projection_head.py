@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from counterpoint import encoders, methods
 from counterpoint.claims._claim import Claim, Pair, Part
-from counterpoint.claims._pilot import embed, one_thread
+from counterpoint.claims._pilot import embed
 from counterpoint.claims._steps import train
 from counterpoint.data import load
 from counterpoint.data.batch import Batch
@@ -25,6 +25,7 @@ from counterpoint.data.dataset import Dataset, Split
 from counterpoint.data.items import ImageStack
 from counterpoint.methods.base import Codes, Method
 from counterpoint.probes.logistic import fit_logistic
+from counterpoint.threads import one_thread
 from counterpoint.views import ImageView, augment
 from counterpoint.views.randomness import uniform
 

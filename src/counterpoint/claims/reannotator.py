@@ -25,9 +25,9 @@ from counterpoint.curation.credibility import (
 from counterpoint.curation.judge import Judge
 from counterpoint.curation.noise import plant
 from counterpoint.curation.soft_labels import bandwidth, kernel_density, soft_targets
-from counterpoint.curation.threads import one_thread
 from counterpoint.objectives.distant_peer import distant_peer
 from counterpoint.probes.inputs import Floats, Ints
+from counterpoint.threads import one_thread
 
 NOISE = 0.2
 K = 20

@@ -16,13 +16,14 @@ from torch.nn.functional import grid_sample, interpolate
 
 from counterpoint import encoders, methods
 from counterpoint.claims._claim import Claim, Pair, Part
-from counterpoint.claims._pilot import digits, embed, one_thread
+from counterpoint.claims._pilot import digits, embed
 from counterpoint.claims._steps import train
 from counterpoint.data import load
 from counterpoint.data.batch import Batch
 from counterpoint.encoders.scattering import Scattering
 from counterpoint.methods.base import Codes, Method
 from counterpoint.probes import KNN
+from counterpoint.threads import one_thread
 from counterpoint.views.blur import blur
 
 SIDE, SCALES, ANGLES, IMAGES = 32, 2, 16, 100

@@ -21,13 +21,13 @@ from counterpoint.curation.credibility import (
 from counterpoint.curation.duplicates import Conflict, conflicts
 from counterpoint.curation.neighbour_search import slices
 from counterpoint.curation.soft_labels import bandwidth, kernel_density, soft_targets
-from counterpoint.curation.threads import one_thread
 from counterpoint.curation.wrong_labels import flag, given_margins, noise_share, probability_wrong
 from counterpoint.data.stored_rows import StoredRows
 from counterpoint.errors import DataError, SettingError
 from counterpoint.probes.inputs import Floats, Ints, class_labels, features
 from counterpoint.probes.neighbours import neighbours
 from counterpoint.progress import OnProgress, Progress
+from counterpoint.threads import one_thread
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Rows = Floats | StoredRows

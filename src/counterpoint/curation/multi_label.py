@@ -15,11 +15,11 @@ import numpy as np
 from counterpoint.curation.corrector import stratified_folds
 from counterpoint.curation.credibility import Neighbours, centred, nearest, summed
 from counterpoint.curation.judge import FEWEST_ROWS, Flags, Judge
-from counterpoint.curation.threads import one_thread
 from counterpoint.curation.wrong_labels import FEWEST_SURE, SUREST, flag
 from counterpoint.errors import DataError, SettingError
 from counterpoint.probes.inputs import Floats, Ints, features
 from counterpoint.progress import OnProgress
+from counterpoint.threads import one_thread
 
 EASY = 0.25
 FEWEST_EASY = 100

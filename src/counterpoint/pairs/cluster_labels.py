@@ -10,6 +10,7 @@ from torch import Tensor
 from counterpoint.engine.checks import prepare
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.errors import DataError, require
+from counterpoint.threads import one_library_thread
 
 
 @torch.no_grad()
@@ -37,7 +38,7 @@ def cluster_centres(features: Tensor, clusters: int, *, seed: int = 0) -> Tensor
     if len(features) < clusters:
         raise DataError(f"{len(features)} samples cannot make {clusters} clusters; set fewer.")
     k_means = require("sklearn.cluster", "probe").KMeans
-    with require("threadpoolctl", "probe").threadpool_limits(1), warnings.catch_warnings():
+    with one_library_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Number of distinct clusters")
         found = k_means(clusters, n_init=1, random_state=seed).fit(
             unit_rows(features).cpu().numpy()

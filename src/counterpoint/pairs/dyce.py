@@ -16,6 +16,7 @@ from counterpoint.engine.similarity import unit_rows
 from counterpoint.errors import DataError, SettingError, require
 from counterpoint.pairs.prototypes import class_means
 from counterpoint.pairs.sinkhorn import balanced_assignment
+from counterpoint.threads import one_library_thread
 
 Variant = Literal["paper", "released"]
 Measure = Literal["euclidean", "cosine"]
@@ -188,7 +189,7 @@ class DyCE(nn.Module):
         if len(self) < self.size:
             return False
         k_means = require("sklearn.cluster", "probe").KMeans
-        with require("threadpoolctl", "probe").threadpool_limits(1), warnings.catch_warnings():
+        with one_library_thread(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Number of distinct clusters")
             found = k_means(len(self.prototypes), n_init=RESTARTS, random_state=self.seed).fit(
                 unit_rows(self.entries).cpu().numpy()

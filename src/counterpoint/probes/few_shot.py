@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from counterpoint.errors import DataError, SettingError, require
 from counterpoint.probes.inputs import Floats, Ints, class_labels, features
 from counterpoint.probes.opta import standardise, transported_prototypes
+from counterpoint.threads import one_library_thread
 
 NORMAL_95 = 1.96
 MAX_ITER, TOL = 500, 1e-4
@@ -83,7 +84,7 @@ class FewShot:
         labels = class_labels(y, len(rows), "y")
         members = self._members(labels)
         x = standardise(torch.from_numpy(rows)).numpy()
-        with require("threadpoolctl", "probe").threadpool_limits(1):
+        with one_library_thread():
             scores = np.array([self._score(x, *e) for e in self._episodes(members)])
         plain, moved = scores.T
         return {

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from counterpoint.errors import SettingError, require
 from counterpoint.probes.inputs import Floats, Ints, train_and_test
 from counterpoint.probes.scaling import min_max, standard, unit_length
+from counterpoint.threads import one_library_thread
 
 
 def fit_logistic(x: Floats, y: Ints, C: float, max_iter: int, tol: float) -> Any:
@@ -20,7 +21,7 @@ def fit_logistic(x: Floats, y: Ints, C: float, max_iter: int, tol: float) -> Any
         The fitted scikit-learn ``LogisticRegression``.
     """
     model = require("sklearn.linear_model", "probe").LogisticRegression
-    with require("threadpoolctl", "probe").threadpool_limits(1):
+    with one_library_thread():
         return model(C=C, max_iter=max_iter, tol=tol, solver="lbfgs").fit(x, y)
 
 

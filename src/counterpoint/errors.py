@@ -34,7 +34,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> SettingError:
         name: what was asked for.
         known: every valid name.
     """
-    names = sorted(known)
+    names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     some = f"{', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
     hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {some}."

@@ -158,3 +158,9 @@ def test_a_folder_of_parts_becomes_a_folder_of_parts(
     result = invoke("reannotate", "digits", "--engine", "ray")
     assert result.exit_code == 2
     assert "takes a folder of Parquet files" in result.stderr
+
+
+def test_an_unknown_engine_is_said_with_the_known_ones(invoke: Any, tmp_path: Path) -> None:
+    result = invoke("reannotate", tmp_path / "any.csv", "--engine", "dask")
+    assert result.exit_code == 2
+    assert "Unknown engine 'dask'. Known: local, ray." in result.stderr

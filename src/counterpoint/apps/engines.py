@@ -89,13 +89,18 @@ class Ray:
             yield first, self.ray.get(found)
 
 
-def engine(name: str) -> Engine:
-    """An engine by name: ``"local"`` or ``"ray"``."""
-    if name == "local":
-        return Local()
-    if name == "ray":
-        return Ray()
-    raise unknown_name("engine", name, ("local", "ray"))
+ENGINES: dict[str, Callable[[], Engine]] = {"local": Local, "ray": Ray}
+
+
+def engine(name: str) -> Callable[[], Engine]:
+    """What makes an engine, by name: ``"local"`` or ``"ray"``.
+
+    Raises:
+        SettingError: no engine of that name.
+    """
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    return ENGINES[name]
 
 
 def searched(unit: Unit, k: int, *candidates: Any) -> Found:

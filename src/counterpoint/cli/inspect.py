@@ -42,7 +42,7 @@ def inspect(
         items=shown.items,
         views=two_views(opened.embed, samples),
         classes=samples.classes,
-        name=f"{model.name} on {samples.name}",
+        name=f"{opened.about.get('method') or model.name} on {samples.name}",
         course=opened.about.get("course", ()),
         temperature=_temperature(opened.about),
     )

@@ -123,6 +123,7 @@ def reannotate(
     from counterpoint.report.reannotate import reannotate_page
 
     judge = judge_from(settings(context, sets, {}))
+    make_engine = engine_named(engine)
     if noise is None:
         noise = PLANTED if source is None else 0.0
     parts = parts_of(
@@ -143,7 +144,7 @@ def reannotate(
             found = reannotate_parts(
                 parts,
                 folder,
-                engine=engine_named(engine),
+                engine=make_engine(),
                 encoder=encoder,
                 judge=judge,
                 policy=policy,  # type: ignore[arg-type]

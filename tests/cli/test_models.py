@@ -141,3 +141,15 @@ def test_inspect_writes_a_page(fitted: Path, tmp_path: Path) -> None:
     assert found["page"] == str(page)
     assert found["scores"]["of_views"]
     assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+
+
+def test_data_of_another_kind_than_the_model_embeds_is_refused(
+    fitted: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "texts.csv"
+    table.write_text("body\n" + "\n".join(f"text number {n}" for n in range(20)))
+    out = tmp_path / "z.npz"
+    result = run("embed", fitted / "model", "--data", table, "--text", "body", "--out", out)
+    assert result.exit_code == 2
+    assert f"The model in {fitted / 'model'} embeds images; texts.csv holds text." in result.stderr
+    assert not out.exists()

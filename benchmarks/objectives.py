@@ -22,11 +22,10 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,11 @@ from dense import dense
 from examples import Example, examples
 from measure import apart, peak, ratio
 from peer_losses import PAIRS
-from torch import Tensor
 
+from counterpoint.apps.bench import bench, family
+from counterpoint.apps.bench import differentiate as differentiate_step
 from counterpoint.objectives import find, registered
-from counterpoint.objectives import functional as F
 
-Step = Callable[[], Tensor]
 WIDTH = 128
 BARS = {
     "nt_xent": 0.65,
@@ -53,7 +51,7 @@ BARS = {
     "info_nce": 1.0,
     "clip": 1.4,
     "cwcl": 1.9,
-    "contrast with a mask": 1.8,
+    "contrast": 1.8,
 }
 MEMORY_BARS = {8192: 80.0, 65536: 200.0}
 DENSE_BAR, LARGE_BAR, PEER_BAR, HALF_BAR = 1.0, 300.0, 3.0, 1.5
@@ -73,59 +71,15 @@ TAKES_THE_MATRIX = {
 """Objectives that are given or make a matrix by their definition, and why."""
 
 
-def family(rows: int) -> dict[str, Step]:
-    """A forward pass of every objective of the softmax family, by name."""
-    torch.manual_seed(0)
-    x = torch.randn(rows, WIDTH, requires_grad=True)
-    y = torch.randn(rows, WIDTH, requires_grad=True)
-    z1 = torch.randn(rows // 2, WIDTH, requires_grad=True)
-    z2 = torch.randn(rows // 2, WIDTH, requires_grad=True)
-    labels = torch.arange(rows) % max(1, rows // 8)
-    features = torch.randn(rows, WIDTH)
-
-    def same(i: Tensor, j: Tensor) -> Tensor:
-        return labels[i] == labels[j]
-
-    return {
-        "nt_xent": lambda: F.nt_xent(z1, z2),
-        "dcl": lambda: F.dcl(z1, z2),
-        "supcon": lambda: F.supcon(x, labels),
-        "info_nce": lambda: F.info_nce(x, y),
-        "clip": lambda: F.clip(x, y),
-        "cwcl": lambda: F.cwcl(x, y, features),
-        "contrast with a mask": lambda: F.contrast(x, y, positive=same),
-    }
-
-
 def over_products(rows: int, rounds: int) -> dict[str, float]:
     """Median over the rounds of time by the clock divided by that of the three products."""
-    z = torch.nn.functional.normalize(torch.randn(rows, WIDTH))
-
-    def products() -> None:
-        similarities = z @ z.T
-        similarities @ z
-        similarities.T @ z
-
-    def clock(run: Callable[[], object]) -> float:
-        start = time.perf_counter()
-        run()
-        return time.perf_counter() - start
-
-    steps = family(rows)
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        step().backward()
-    for _ in range(rounds):
-        for name, step in steps.items():
-            base = clock(products)
-            found[name].append(clock(lambda step=step: step().backward()) / base)
-    return {name: statistics.median(values) for name, values in found.items()}
+    found = bench(rows=rows, width=WIDTH, rounds=rounds)["objectives"]
+    return {name: cost["over_products"] for name, cost in found.items()}
 
 
 def family_peak(name: str, rows: int) -> float:
-    family(256)[name]().backward()
-    step = family(rows)[name]
-    return peak(lambda: step().backward())
+    differentiate_step(family(256, WIDTH)[name])
+    return peak(partial(differentiate_step, family(rows, WIDTH)[name]))
 
 
 def example(name: str, rows: int) -> Example:

@@ -15,7 +15,7 @@ from counterpoint.apps.reasons import reasons
 from counterpoint.apps.shown import shown
 from counterpoint.curation.duplicates import near_pairs
 from counterpoint.curation.judge import Judgement
-from counterpoint.data.corpus import Corpus
+from counterpoint.data.corpus import Corpus, Rows
 from counterpoint.probes.inputs import Ints
 
 MOST_SHOWN = 200
@@ -57,20 +57,8 @@ def described(
             f"{rare} of {len(np.unique(y))} classes have too few rows to be judged by neighbours; "
             "they are protected: only equal content with other labels is flagged."
         )
-    held = int(corpus.held.sum())
-    if held:
-        notes.append(f"{held} rows are of a test split and were not changed.")
     return {
-        "version": __version__,
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "data": {
-            "name": corpus.name,
-            "kind": corpus.kind,
-            "rows": len(corpus),
-            "judged": len(rows),
-            "classes": len(np.unique(y)),
-            "problems": [{"where": p.where, "what": p.what} for p in corpus.problems],
-        },
+        **origin(corpus, len(rows), len(np.unique(y))),
         "noise_share": judgement.noise_share,
         "flagged": int(judgement.flagged.sum()),
         "policy": policy,
@@ -83,8 +71,30 @@ def described(
         "near_duplicates": _near_duplicates(corpus, judgement, rows),
         "worst": _worst(corpus, judgement, rows),
         "histogram": np.histogram(judgement.credibility, bins=20, range=(0, 1))[0].tolist(),
-        "notes": notes,
+        "notes": [*notes, *held_notes(corpus)],
     }
+
+
+def origin(corpus: Rows, judged: int, classes: int) -> dict[str, Any]:
+    """What was judged, when, and by which version."""
+    return {
+        "version": __version__,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "data": {
+            "name": corpus.name,
+            "kind": corpus.kind,
+            "rows": len(corpus),
+            "judged": judged,
+            "classes": classes,
+            "problems": [{"where": p.where, "what": p.what} for p in corpus.problems],
+        },
+    }
+
+
+def held_notes(corpus: Rows) -> list[str]:
+    """Says that rows of a test split stay as they are, where there are any."""
+    held = int(corpus.held.sum())
+    return [f"{held} rows are of a test split and were not changed."] if held else []
 
 
 def _by_class(judgement: Judgement, classes: Sequence[str]) -> list[dict[str, Any]]:

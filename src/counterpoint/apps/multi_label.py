@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
-from counterpoint._version import __version__
+from counterpoint.apps.findings import held_notes, origin
 from counterpoint.apps.marks_proof import prove
 from counterpoint.apps.reasons import classes_name
 from counterpoint.apps.representations import represent
@@ -252,24 +251,12 @@ def _described(
     corrected: Flags,
     kept: Flags,
 ) -> dict[str, Any]:
-    held = int(corpus.held.sum())
-    notes = [BLIND_SPOT, NO_REVIEW]
-    if held:
-        notes.append(f"{held} rows are of a test split and were not changed.")
     wrong = found.flagged & found.marks
     missing = found.flagged & ~found.marks
+    about = origin(corpus, len(rows), len(corpus.classes))
+    about["data"]["labels"] = int(found.marks.sum())
     return {
-        "version": __version__,
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "data": {
-            "name": corpus.name,
-            "kind": corpus.kind,
-            "rows": len(corpus),
-            "judged": len(rows),
-            "classes": len(corpus.classes),
-            "labels": int(found.marks.sum()),
-            "problems": [{"where": p.where, "what": p.what} for p in corpus.problems],
-        },
+        **about,
         "multi_label": {
             "wrong": int(wrong.sum()),
             "missing": int(missing.sum()),
@@ -308,7 +295,7 @@ def _described(
             for at, said in _worst(found, corpus.classes)
         ],
         "histogram": np.histogram(found.credibility, bins=20, range=(0, 1))[0].tolist(),
-        "notes": notes,
+        "notes": [BLIND_SPOT, NO_REVIEW, *held_notes(corpus)],
     }
 
 

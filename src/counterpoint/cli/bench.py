@@ -13,11 +13,12 @@ from counterpoint.cli.watch import watching
 
 def bench(
     objectives: Annotated[
-        list[str] | None, typer.Argument(help="nt_xent, dcl, supcon, info_nce, clip, cwcl.")
+        list[str] | None,
+        typer.Argument(help="nt_xent, dcl, supcon, info_nce, clip, cwcl, contrast."),
     ] = None,
     rows: Annotated[int, typer.Option(help="Embeddings in a batch.")] = 4096,
     width: Annotated[int, typer.Option(help="Numbers in an embedding.")] = 128,
-    rounds: Annotated[int, typer.Option(help="The best of so many counts.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Times each is run.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Time objectives on this machine against the bare matrix products."""

@@ -108,21 +108,9 @@ def reannotate(
     judge = judge or Judge()
     full = [items[row] for row in rows]
     z = represent(full, encoder, on_progress=on_progress)
-    judgement = judge.judge(z, y[rows], same_content(full), on_progress)
-    if budget is not None:
-        judgement, about = fine_tuned(
-            judgement,
-            full,
-            z,
-            encoder=encoder,
-            judge=judge,
-            tuning=tuning or FineTuning(),
-            minutes=budget,
-            seconds=60 * budget - (time.monotonic() - start),
-            on_progress=on_progress,
-        )
-        if not about["fine_tuned"]:
-            warnings.warn(about["note"], stacklevel=2)
+    judgement, about = _judged(full, z, y[rows], judge, encoder, budget, tuning, start, on_progress)
+    if about and not about["fine_tuned"]:
+        warnings.warn(about["note"], stacklevel=2)
     value = {int(n): v for n, v in zip(y[::-1], reversed(given), strict=True) if n >= 0}
     table = _table(judgement, rows, len(items), classes)
     table["label"] = given
@@ -210,21 +198,9 @@ def reannotate_corpus(
     embedded = time.monotonic()
     if noise:
         corpus = _with_noise(corpus, rows, z, noise, kind, judge.seed)
-    y = corpus.labels[rows]
-    judgement = judge.judge(z, y, same_content(items), on_progress)
-    about: dict[str, Any] = {}
-    if budget is not None:
-        judgement, about = fine_tuned(
-            judgement,
-            items,
-            z,
-            encoder=encoder,
-            judge=judge,
-            tuning=tuning or FineTuning(),
-            minutes=budget,
-            seconds=60 * budget - (time.monotonic() - start),
-            on_progress=on_progress,
-        )
+    judgement, about = _judged(
+        items, z, corpus.labels[rows], judge, encoder, budget, tuning, start, on_progress
+    )
     judged = time.monotonic()
     fixed = ~corpus.held[rows] | force
     corrected, kept = applied(judgement, policy, fixed)
@@ -251,6 +227,34 @@ def reannotate_corpus(
     if folder is not None:
         result["files"] = _written(folder, corpus, judgement, rows, z, corrected, kept, result)
     return result
+
+
+def _judged(
+    items: Sequence[Any],
+    z: Any,
+    y: Ints,
+    judge: Judge,
+    encoder: str | None,
+    budget: float | None,
+    tuning: FineTuning | None,
+    start: float,
+    on_progress: OnProgress | None,
+) -> tuple[Judgement, dict[str, Any]]:
+    """The judgement, fine-tuned in what is left of the budget, and what to say of that."""
+    judgement = judge.judge(z, y, same_content(items), on_progress)
+    if budget is None:
+        return judgement, {}
+    return fine_tuned(
+        judgement,
+        items,
+        z,
+        encoder=encoder,
+        judge=judge,
+        tuning=tuning or FineTuning(),
+        minutes=budget,
+        seconds=60 * budget - (time.monotonic() - start),
+        on_progress=on_progress,
+    )
 
 
 def judge_from(settings: Mapping[str, Any]) -> Judge:

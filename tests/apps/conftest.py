@@ -49,6 +49,7 @@ def _findings(
         label="label",
         content="text",
         folder=pictures,
+        truth_column=None,
     )
     folder.mkdir(parents=True, exist_ok=True)
     parquet.write_table(arrow.table(found), folder / FOUND)

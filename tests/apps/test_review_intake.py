@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ pytest.importorskip("pyarrow")
 
 from counterpoint.apps.reannotate import reannotate_corpus
 from counterpoint.apps.review import queries
-from counterpoint.apps.review.intake import HEAD, KINDS, open_review
+from counterpoint.apps.review.intake import HEAD, KINDS, _fields, open_review
 from counterpoint.curation.corrector import Corrector
 from counterpoint.curation.judge import Judge
 from counterpoint.data.corpus import read_corpus
-from counterpoint.data.findings import read_embeddings
+from counterpoint.data.findings import Findings, read_embeddings
 from counterpoint.errors import DataError
 
 
@@ -112,3 +113,17 @@ def test_what_reannotate_writes_can_be_reviewed(tmp_path: Path) -> None:
     assert np.isnan(embeddings[7]).all()
     length = np.linalg.norm(np.delete(embeddings, 7, 0).astype(float), axis=1)
     assert length == pytest.approx(1, abs=1e-2)
+
+
+def test_the_true_labels_are_not_shown_to_who_decides(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = [f"{('cat', 'dog')[n % 2]} {rng.integers(1000)} {n}" for n in range(40)]
+    rows = [f"{word},{n % 2},{'ab'[n % 2]},note {n}" for n, word in enumerate(words)]
+    file = tmp_path / "t.csv"
+    file.write_text("\n".join(["body,topic,gold,remark", *rows]))
+    corpus = read_corpus(file, text="body", label="topic", truth="gold")
+    findings = Findings(
+        corpus.name, corpus.kind, "topic", "body", None, corpus.table, None, corpus.truth_column
+    )
+    shown = [json.loads(fields) for fields in _fields(findings)]
+    assert shown[3] == {"remark": "note 3"}

@@ -42,6 +42,7 @@ class Rows:
         held: bool ``(N,)``, rows of a test split, which are not to be changed.
         problems: rows that cannot be used, or are odd.
         folder: where the picture files of ``content`` are; None where there are none.
+        truth_column: column of the true labels; None where there is none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Rows:
     held: NDArray[np.bool_]
     problems: tuple[Problem, ...]
     folder: Path | None = None
+    truth_column: str | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -197,6 +199,7 @@ def read_corpus(
         held=_held(parts, len(items)),
         problems=(),
         folder=folder,
+        truth_column=truth,
     )
     true = read.table[truth].to_pylist() if truth else None
     given = read.table[str(label)].to_pylist()

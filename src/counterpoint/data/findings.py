@@ -27,7 +27,7 @@ class Findings:
     """A corpus of N rows and what was found in it.
 
     Attributes:
-        name, kind, label, content, folder: as of `Corpus`.
+        name, kind, label, content, folder, truth_column: as of `Corpus`.
         table: a pyarrow table with the owner's columns, labels as they were judged.
         found: a pyarrow table with the columns of `counterpoint.reannotate`.
     """
@@ -39,6 +39,7 @@ class Findings:
     folder: Path | None
     table: Any
     found: Any
+    truth_column: str | None = None
 
     def relabelled(self, labels: Mapping[int, str]) -> Any:
         """The table with the classes ``labels`` in the rows named, as its owner writes them.
@@ -66,6 +67,7 @@ def source_table(corpus: Corpus) -> Any:
         "kind": corpus.kind,
         "label": corpus.label,
         "content": corpus.content,
+        "truth_column": corpus.truth_column,
         "folder": None if corpus.folder is None else str(corpus.folder),
     }
     old = corpus.table.schema.metadata or {}

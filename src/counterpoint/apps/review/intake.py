@@ -161,9 +161,10 @@ def _content(
 
 
 def _fields(findings: Findings) -> Iterator[str]:
-    """The owner's other columns of each row, shortened, as JSON."""
+    """The owner's other columns of each row, shortened, as JSON; without the true labels."""
     table = findings.table
-    names = [n for n in table.column_names if n not in (findings.label, findings.content)]
+    elsewhere = (findings.label, findings.content, findings.truth_column)
+    names = [name for name in table.column_names if name not in elsewhere]
     columns = [table[name].to_pylist() for name in names[:_FIELDS]]
     for row in range(table.num_rows):
         values = {

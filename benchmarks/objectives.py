@@ -207,16 +207,16 @@ def measured(args: argparse.Namespace) -> Iterator[tuple[str, Table]]:
 
 
 def _family(args: argparse.Namespace) -> Iterator[tuple[str, Table]]:
+    torch.set_num_threads(1)
+    yield (  # before this process itself holds memory that its forks would use again
+        "memory of the softmax family in MB",
+        {f"N={n}": {name: apart(family_peak, name, n) for name in BARS} for n in args.memory_rows},
+    )
     speed: Table = {}
     for threads in args.threads:
         torch.set_num_threads(threads)
         speed[f"{threads} threads"] = over_products(args.rows, args.rounds)
     yield f"time over three products, N={args.rows}", speed
-    torch.set_num_threads(1)
-    yield (
-        "memory of the softmax family in MB",
-        {f"N={n}": {name: apart(family_peak, name, n) for name in BARS} for n in args.memory_rows},
-    )
 
 
 def bar(column: str, name: str) -> tuple[float, bool] | None:

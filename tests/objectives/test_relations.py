@@ -73,6 +73,11 @@ def test_every_objective_has_a_record_and_every_record_an_objective() -> None:
     assert set(records()) == set(NAMES), "objectives/records.toml has one section an objective"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_objective_takes_part_in_a_relation(name: str) -> None:
+    assert list(relations_of(name)), "say in objectives/records.toml what it equals, and when"
+
+
 def test_a_relation_is_shown_on_both_sides() -> None:
     shared = [one for one in relations_of("nt_xent") if one.that.startswith("supcon")]
     assert shared

@@ -8,7 +8,7 @@ says why.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import signature
+from inspect import Parameter, signature
 from itertools import product
 
 import pytest
@@ -308,6 +308,45 @@ def test_an_objective_takes_a_setting_or_says_why_not(setting):
             continue
         with pytest.raises(SettingError, match=f"{one.name} takes no {setting}=: .{{40}}"):
             one.function(**{setting: None})
+
+
+BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+
+
+def call_unmade(module, **keywords):
+    """The refusal of a call's keywords, which needs no state."""
+    return module.__new__(module)(**keywords)
+
+
+@pytest.mark.parametrize("one", registered(), ids=lambda one: one.name)
+def test_a_module_refuses_a_keyword_with_the_reason_the_place_or_the_nearest_name(one):
+    made, called, by_function = (
+        {x.name for x in signature(f).parameters.values() if x.kind in BY_NAME} - {"self"}
+        for f in (one.module.__init__, one.module.forward, one.function)
+    )
+    name = one.module.__name__
+    for use in (one.module, lambda **given: call_unmade(one.module, **given)):
+        for setting in ORTHOGONAL.keys() - made - called - by_function:
+            with pytest.raises(SettingError, match=f"{one.name} takes no {setting}=: .{{40}}"):
+                use(**{setting: None})
+        for setting in by_function - made - called:
+            with pytest.raises(SettingError, match=f"{name} takes no {setting}=; the function"):
+                use(**{setting: None})
+        with pytest.raises(SettingError, match=f"Unknown argument of {one.name} 'colour'"):
+            use(colour=1)
+    for setting in made - called:
+        with pytest.raises(SettingError, match=f"{name} takes {setting}= when it is made, not"):
+            call_unmade(one.module, **{setting: None})
+    for setting in called - made:
+        with pytest.raises(SettingError, match=f"{name} takes {setting}= when it is called, not"):
+            one.module(**{setting: None})
+
+
+def test_a_misspelt_keyword_is_refused_with_the_nearest():
+    x, y = torch.randn(2, 4, 3)
+    for use in (F.nt_xent, objectives.NTXent(), lambda x, y, **more: objectives.NTXent(**more)):
+        with pytest.raises(SettingError, match="Did you mean temperature"):
+            use(x, y, temperatur=0.1)
 
 
 def test_reasons_speak_of_objectives_that_exist_and_refuse():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, unknown_name
 
 ORTHOGONAL: dict[str, str] = {
     "decoupled": (
@@ -77,16 +77,19 @@ def reason(objective: str, setting: str) -> str:
 
 
 def refuse(objective: str, given: Iterable[str], taken: Collection[str]) -> None:
-    """Refuses a setting that does not combine with an objective, and says why.
+    """Refuses what an objective does not take: why, or which name was meant.
 
     Args:
         objective: its name.
-        given: names of the settings it was given.
+        given: names of the arguments it was given.
         taken: those it takes.
 
     Raises:
-        SettingError: one of `ORTHOGONAL` that it does not take.
+        SettingError: one that it does not take; of `ORTHOGONAL` with the reason.
     """
-    for setting in given:
-        if setting in ORTHOGONAL and setting not in taken:
-            raise SettingError(f"{objective} takes no {setting}=: {reason(objective, setting)}.")
+    for name in given:
+        if name in taken:
+            continue
+        if name in ORTHOGONAL:
+            raise SettingError(f"{objective} takes no {name}=: {reason(objective, name)}.")
+        raise unknown_name(f"argument of {objective}", name, taken)

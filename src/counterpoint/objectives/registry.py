@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from inspect import signature
-from typing import Any, ClassVar, Literal, ParamSpec
+from inspect import Parameter, signature
+from typing import Any, ClassVar, Literal, ParamSpec, Self
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.similarity import half_inputs
-from counterpoint.errors import unknown_name
+from counterpoint.errors import SettingError, unknown_name
 from counterpoint.objectives.combinations import refuse
 
 Arguments = ParamSpec("Arguments")
@@ -84,8 +84,9 @@ def objective(
     """Registers a function as an objective, which is computed in float32 or better.
 
     Autocast is off inside, and half-precision tensors arrive in float32; where all are bfloat16,
-    the engine may take products of that precision (`counterpoint.engine.similarity`). A setting
-    that combines with other objectives and not with this one is refused with the reason.
+    the engine may take products of that precision (`counterpoint.engine.similarity`). A keyword
+    that is not taken is refused: a setting that combines with other objectives with the reason, any
+    other with the nearest name.
 
     Args:
         inputs: see `Objective`, also for the next.
@@ -145,23 +146,57 @@ def find(name: str) -> Objective:
     return _OBJECTIVES[name]
 
 
+def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
+    """What can be given to a function or method by name."""
+    by_name = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    taken = signature(function).parameters.values()
+    return tuple(x.name for x in taken if x.kind in by_name and x.name != "self")
+
+
 class Loss(nn.Module):
     """A function of `counterpoint.objectives.functional` with its settings.
 
-    A temperature that is a parameter or a module is registered, hence trained and saved.
+    A temperature that is a parameter or a module is registered, hence trained and saved. A keyword
+    that is not taken is refused as the function refuses it, and one in the wrong place with the
+    right one.
     """
 
     function: ClassVar[Callable[..., Tensor]]
+    keywords: ClassVar[dict[str, tuple[str, ...]]]
 
     def __init_subclass__(cls, function: Callable[..., Tensor]) -> None:
         cls.function = staticmethod(function)
+        cls.keywords = {"made": _keywords(cls.__init__), "called": _keywords(cls.forward)}
         _OBJECTIVES[function.__name__] = replace(_OBJECTIVES[function.__name__], module=cls)
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        cls._check(settings, "made")
+        return super().__new__(cls)
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
         self.names = tuple(settings)
         for name, value in settings.items():
             setattr(self, name, value)
+
+    def __call__(self, *inputs: Any, **more: Any) -> Any:
+        self._check(more, "called")
+        return super().__call__(*inputs, **more)
+
+    @classmethod
+    def _check(cls, given: Iterable[str], when: Literal["made", "called"]) -> None:
+        name, function = cls.__name__, cls.function.__name__
+        for keyword in given:
+            if keyword in cls.keywords[when]:
+                continue
+            for place, taken in cls.keywords.items():
+                if keyword in taken:
+                    raise SettingError(
+                        f"{name} takes {keyword}= when it is {place}, not when it is {when}."
+                    )
+            if keyword in _keywords(cls.function):
+                raise SettingError(f"{name} takes no {keyword}=; the function {function} does.")
+            refuse(function, [keyword], [*cls.keywords["made"], *cls.keywords["called"]])
 
     def call(self, *inputs: Tensor, **more: Any) -> Tensor:
         """The function on these inputs; a setting that is a module is asked for its value."""

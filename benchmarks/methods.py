@@ -26,6 +26,7 @@ from counterpoint import data as sources
 from counterpoint import encoders, methods
 from counterpoint.apps.fit import trained_first
 from counterpoint.data import Dataset
+from counterpoint.progress import OnProgress, Progress
 from counterpoint.training import TrainSettings, train
 
 SAME_VIEWS = {"cacr": {"positives": 1}}
@@ -42,7 +43,14 @@ BARS = {
 MEGABYTE = 1024.0  # in kilobytes
 
 
-def seconds(name: str, data: Dataset, options: argparse.Namespace, steps: int) -> float:
+def seconds(
+    name: str,
+    data: Dataset,
+    options: argparse.Namespace,
+    steps: int,
+    log_every: int = 10,
+    on_progress: OnProgress | None = None,
+) -> float:
     """Seconds of some steps of training, as the history of the run gives them."""
     torch.manual_seed(0)
     encoder = encoders.build(
@@ -52,9 +60,11 @@ def seconds(name: str, data: Dataset, options: argparse.Namespace, steps: int) -
     if "generator" in {argument.name for argument in methods.arguments(name)}:
         own["generator"] = options.generator
     method = methods.build(name, encoder, **own)
-    settings = TrainSettings.of(steps=steps, batch_size=options.batch, accelerator="cpu")
+    settings = TrainSettings.of(
+        steps=steps, batch_size=options.batch, log_every=log_every, accelerator="cpu"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        return train(method, data, settings, Path(folder)).seconds
+        return train(method, data, settings, Path(folder), on_progress=on_progress).seconds
 
 
 def ratios(names: list[str], data: Dataset, options: argparse.Namespace) -> dict[str, float]:
@@ -69,22 +79,32 @@ def ratios(names: list[str], data: Dataset, options: argparse.Namespace) -> dict
     return {name: best[name] / best["simclr"] for name in names}
 
 
-def growth(name: str, options: argparse.Namespace) -> float:
-    """MB that the peak memory of a process grows by between a tenth and all of its steps."""
-    few, many = (_peak(name, options, steps) for steps in _tenth_and_all(options.memory_steps))
-    return many - few
+def growth(name: str, options: argparse.Namespace) -> dict[str, float]:
+    """MB by which the peak memory of a run grows, in a process of its own.
 
-
-def _tenth_and_all(steps: int) -> tuple[int, int]:
-    return max(steps // 10, 1), steps
-
-
-def _peak(name: str, options: argparse.Namespace, steps: int) -> float:
-    command = [sys.executable, __file__, "--peak-of", name, "--steps", str(steps)]
-    command += ["--data", options.data, "--batch", str(options.batch)]
+    A leak grows to the end; what a method begins to hold later in training, such as a queue that
+    fills, only before the second half.
+    """
+    command = [sys.executable, __file__, "--peaks-of", name, "--data", options.data]
+    command += ["--steps", str(options.memory_steps), "--batch", str(options.batch)]
+    command += ["--encoder", options.encoder] if options.encoder else []
     command += ["--generator", options.generator] if options.generator else []
     found = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(found.stdout.split()[-1])
+    tenth, half, end = json.loads(found.stdout.splitlines()[-1])
+    return {"after a tenth": round(end - tenth, 1), "after half": round(end - half, 1)}
+
+
+def peaks(name: str, data: Dataset, options: argparse.Namespace) -> list[float]:
+    """Peak memory after a tenth, after half and after all steps of a run, in MB."""
+    tenth = max(options.steps // 10, 1)
+    seen = {}
+
+    def look(event: Progress) -> None:
+        if event.stage.startswith("train"):
+            seen[event.done] = _own_peak()
+
+    seconds(name, data, options, options.steps, log_every=tenth, on_progress=look)
+    return [seen[tenth], seen[5 * tenth], seen[options.steps]]
 
 
 def _own_peak() -> float:
@@ -104,16 +124,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory-steps", type=int, default=0)
     parser.add_argument("--generator", help="run of diffusion; trains one if a method needs it")
-    parser.add_argument("--peak-of", help=argparse.SUPPRESS)
+    parser.add_argument("--peaks-of", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     data = sources.load(options.data)
-    if options.peak_of:
-        seconds(options.peak_of, data, options, options.steps)
-        print(_own_peak())
+    if options.peaks_of:
+        print(json.dumps(peaks(options.peaks_of, data, options)))
         return
     with tempfile.TemporaryDirectory() as folder:
         if not options.generator:
@@ -132,15 +151,20 @@ def trained_generator(names: list[str], data: Dataset, folder: Path) -> str | No
 
 def report(options: argparse.Namespace, data: Dataset) -> None:
     """Measures and prints."""
-    found = ratios(options.methods, data, options)
+    found = ratios(options.methods, data, options) if options.rounds else {}
     grown = {name: growth(name, options) for name in options.methods if options.memory_steps}
     if options.json:
         print(json.dumps({"time over simclr": found, "bars": BARS, "MB grown": grown}, indent=2))
         return
-    for name, ratio in found.items():
-        bar = f"  (at most {BARS[name]})" if name in BARS else ""
-        more = f"  memory {grown[name]:+.1f} MB" if grown else ""
-        print(f"{name:24s} {ratio:5.2f}{bar}{more}")
+    for name in options.methods:
+        words = [f"{name:24s}"]
+        if found:
+            words.append(f"{found[name]:5.2f}")
+        if found and name in BARS:
+            words.append(f"(at most {BARS[name]})")
+        if grown:
+            words += [f"{grew:+.1f} MB {since}" for since, grew in grown[name].items()]
+        print("  ".join(words))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def test_encoder_with_options(tmp_path: Path) -> None:
         ((*FIT, "--set", "temperature=-1"), "temperature"),
         ((*FIT, "--epochs", "2"), "epochs or steps, not both"),
         (("fit", "simclr", "--data", "no-such-folder"), "no-such-folder"),
+        ((*FIT, "--devices", "4", "--groups-of", "3"), "groups_of=3 must divide devices=4"),
         (("probe", "no-such-model", "--data", "digits"), "No model in no-such-model"),
     ],
 )

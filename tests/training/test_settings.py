@@ -13,6 +13,8 @@ def test_unknown_name_and_wrong_value():
         TrainSettings.of(optimizer="lamb")
     with pytest.raises(SettingError, match="not both"):
         TrainSettings.of(epochs=1, steps=1)
+    with pytest.raises(SettingError, match="groups_of=2 must divide devices=3"):
+        TrainSettings.of(devices=3, groups_of=2)
 
 
 def test_defaults_are_filled_in_by_modality():

@@ -41,6 +41,9 @@ def fit(
         int | None, typer.Option(help="Encode so many at a time, loss over the whole batch.")
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Processes, one a device.")] = None,
+    groups_of: Annotated[
+        int | None, typer.Option(help="Processes that share candidates; all of them if not given.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="32, bf16-mixed or 16-mixed.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log there, too.")] = False,
     wandb: Annotated[bool, typer.Option("--wandb", help="Log there, too.")] = False,
@@ -62,6 +65,7 @@ def fit(
         "seed": seed,
         "cached": cached,
         "devices": devices,
+        "groups_of": groups_of,
         "precision": precision,
         "tensorboard": tensorboard or None,
         "wandb": wandb or None,

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from counterpoint.data.batch import Batch
 from counterpoint.data.dataset import Dataset
 from counterpoint.engine.caching import cached_encode
+from counterpoint.engine.ranks import aggregation
 from counterpoint.errors import DataError, SettingError
 from counterpoint.methods.base import Method
 from counterpoint.training.loader import Batches, loader
@@ -102,8 +103,9 @@ class Loop(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         try:
-            codes = self._encode(batch)
-            parts = self.method.contrast(codes, batch)
+            with aggregation(self.settings.groups_of):
+                codes = self._encode(batch)
+                parts = self.method.contrast(codes, batch)
         except DataError as error:
             raise DataError(f"At step {self.step}, learning rate {self.lr:.3g}: {error}") from error
         loss = parts["loss"].detach()

@@ -38,6 +38,9 @@ class TrainSettings(BaseModel):
         precision: ``"32"``, ``"bf16-mixed"`` or ``"16-mixed"``.
         accelerator: Lightning's ``"auto"``, ``"cpu"``, ``"gpu"``, ...
         devices: processes, one a device.
+        groups_of: processes among which candidates travel, so many in a group, see
+            `counterpoint.engine.ranks.aggregation`; divides ``devices``. None for all of them, in
+            a ring.
         strategy: Lightning's strategy; ``"auto"`` is ``"ddp_spawn"`` for several devices.
         seed: decides order, views and every random choice of a step.
         cached: encodes in chunks of so many samples with gradient caching, which bounds memory
@@ -65,6 +68,7 @@ class TrainSettings(BaseModel):
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     accelerator: str = "auto"
     devices: int = Field(1, ge=1)
+    groups_of: int | None = Field(None, ge=1)
     strategy: str = "auto"
     seed: int = Field(0, ge=0)
     cached: int | None = Field(None, ge=1)
@@ -92,6 +96,10 @@ class TrainSettings(BaseModel):
             raise SettingError(f"Wrong training setting: {'; '.join(problems)}.") from error
         if settings.epochs is not None and settings.steps is not None:
             raise SettingError("Give epochs or steps, not both.")
+        if settings.groups_of is not None and settings.devices % settings.groups_of:
+            raise SettingError(
+                f"groups_of={settings.groups_of} must divide devices={settings.devices}."
+            )
         return settings
 
     def total_steps(self, steps_per_epoch: int) -> int:

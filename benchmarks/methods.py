@@ -1,9 +1,10 @@
-"""What a step of each image method costs over one of SimCLR, and how long its memory stays flat.
+"""What a step of each image method costs over one of SimCLR, and by how much its memory grows.
 
 Every method trains the same encoder on the same batches with its own defaults, but for the settings
 named in `SAME_VIEWS`, which give it as many views as SimCLR. Runs take turns, so that a busy
 machine slows each alike; the best of the rounds counts. Generators are trained, and images made,
-before the clock starts. Prints ratios.
+before the clock starts. Prints ratios, and with ``--memory-steps`` growth, alone with
+``--rounds 0``, which is quick with ``--data digits --batch 16``.
 
     python benchmarks/methods.py [--methods ID ...] [--data glyphs] [--encoder NAME] [--steps 20]
         [--rounds 5] [--threads 1] [--memory-steps 1000] [--generator RUN] [--json]

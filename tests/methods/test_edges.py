@@ -160,7 +160,8 @@ def test_data_without_labels_are_refused_before_any_work(name, digits, encoder_o
 @pytest.mark.parametrize("queue", [1, 20, 1000], ids=["one", "no multiple", "beyond the data"])
 def test_queues_of_any_length(name, queue, digits, learn):
     """The longest holds every image several times after three epochs."""
-    arguments = {"queue": queue} | ({"hardest": 1} if name == "mochi" else {})
+    needed = {"mochi": {"hardest": 1}, "amcl": {"host": "moco"}, "genview": {"host": "moco"}}
+    arguments = {"queue": queue, **needed.get(name, {})}
     learn(name, digits(), arguments=arguments, steps=7)
 
 

@@ -5,6 +5,7 @@ import inspect
 import math
 import os
 import signal
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -19,12 +20,20 @@ from counterpoint.training.loader import make_views
 from counterpoint.training.module import Loop
 from counterpoint.training.order import Order
 
+
+def hosts(name):
+    """Arguments for each system that a method can be put on; none for most."""
+    hint = get_type_hints(methods.find(name).__init__).get("host")
+    return [{"host": host} for host in get_args(hint)] or [{}]
+
+
 CASES = [
-    pytest.param(name, modality, id=f"{name}-{modality}")
+    pytest.param(name, modality, own, id="-".join([name, modality, *own.values()]))
     for name in methods.names()
     for modality in methods.find(name).modalities
+    for own in hosts(name)
 ]
-EVERY = pytest.mark.parametrize(("name", "modality"), CASES)
+EVERY = pytest.mark.parametrize(("name", "modality", "own"), CASES)
 STEPS = {"images": 40, "text": 16}
 SETTINGS = {
     "images": {"batch_size": 32, "lr": 2e-3},
@@ -56,8 +65,8 @@ def loss_of(method, data, rows=32):
 
 
 @EVERY
-def test_learns(name, modality, build, data_of, tmp_path):
-    data, method = data_of(modality), build(name, modality)
+def test_learns(name, modality, own, build, data_of, tmp_path):
+    data, method = data_of(modality), build(name, modality, **own)
     start = {key: value.clone() for key, value in method.named_parameters()}
     history = train(method, data, settings(modality), tmp_path)
     assert len(history.loss) == STEPS[modality]
@@ -72,11 +81,11 @@ def test_learns(name, modality, build, data_of, tmp_path):
 
 @EVERY
 def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(
-    name, modality, build, data_of, tmp_path
+    name, modality, own, build, data_of, tmp_path
 ):
     data = data_of(modality)
     chosen = settings(modality, steps=7, log_every=1, batch_size=32)
-    whole = build(name, modality)
+    whole = build(name, modality, **own)
     expected = train(whole, data, chosen, tmp_path / "whole")
 
     def interrupt(event):
@@ -84,8 +93,8 @@ def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted, match="step 4 of 7"):
-        train(build(name, modality), data, chosen, tmp_path / "cut", on_progress=interrupt)
-    resumed = build(name, modality)
+        train(build(name, modality, **own), data, chosen, tmp_path / "cut", on_progress=interrupt)
+    resumed = build(name, modality, **own)
     with torch.no_grad():
         for parameter in resumed.parameters():
             parameter.add_(1)
@@ -96,9 +105,9 @@ def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(
 
 
 @EVERY
-def test_saved_model_gives_equal_embeddings(name, modality, build, data_of, tiny, tmp_path):
-    data, encoder = data_of(modality), build(name, modality).encoder
-    model = fit(name, data, encoder=encoder, out=tmp_path, steps=2, **tiny(name))
+def test_saved_model_gives_equal_embeddings(name, modality, own, build, data_of, tiny, tmp_path):
+    data, encoder = data_of(modality), build(name, modality, **own).encoder
+    model = fit(name, data, encoder=encoder, out=tmp_path, steps=2, **tiny(name), **own)
     before = model.embed(data.test)
     assert before.shape == (len(data.test), before.shape[1])
     assert before.dtype == np.float32
@@ -109,8 +118,8 @@ def test_saved_model_gives_equal_embeddings(name, modality, build, data_of, tiny
 
 
 @EVERY
-def test_cached_gradients_equal_plain_ones(name, modality, build, data_of):
-    data, method = data_of(modality), build(name, modality).eval()
+def test_cached_gradients_equal_plain_ones(name, modality, own, build, data_of):
+    data, method = data_of(modality), build(name, modality, **own).eval()
     method.begin_epoch(0, data)
     batch = make_views(data.train, method.views(data), method.encoder, torch.arange(24))
     gradients = []
@@ -141,6 +150,6 @@ def test_every_argument_is_documented_and_has_a_default():
 
 
 @EVERY
-def test_wrong_argument_is_refused(name, modality, build):
+def test_wrong_argument_is_refused(name, modality, own, build):
     with pytest.raises(SettingError, match="no_such_argument"):
-        build(name, modality, no_such_argument=1)
+        build(name, modality, **own, no_such_argument=1)

@@ -37,6 +37,60 @@ def test_one_head_of_fixed_temperature_is_dcl_or_nt_xent(build, data):
         torch.testing.assert_close(parts["loss"], expected)
 
 
+def test_one_head_of_fixed_temperature_on_moco_is_moco(encoder_of, data, tmp_path):
+    """Loss by loss, in training: the same networks, momentum copies and queues."""
+    alike = {"temperature": 0.2, "queue": 100, "batch_norm": False}
+    one = {"host": "moco", "heads": 1, "adaptive": False, "decoupled": False}
+    losses = []
+    for name, own in (("amcl", one), ("moco", {})):
+        encoder = encoder_of("images")
+        torch.manual_seed(1)
+        method = methods.build(name, encoder, **alike, **own)
+        chosen = TrainSettings.of(steps=8, batch_size=32, lr=1e-3)
+        losses.append(train(method, data, chosen, tmp_path / name).loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0][0] != pytest.approx(losses[0][-1], rel=1e-2)
+
+
+def test_on_moco_keys_of_every_head_are_kept_as_they_are(build, data):
+    method = build(host="moco", queue=20, outputs=16).train()
+    for start in (0, 12):
+        batch = make_views(data.train, method.views(data), method.encoder, torch.arange(12) + start)
+        codes = method.encode(batch)
+        parts = method.contrast(codes, batch)
+    assert not codes["z2"].requires_grad
+    assert len(method.queue) == 20
+    newest = (torch.arange(12) + 12) % 20
+    torch.testing.assert_close(method.queue.features[newest], codes["z2"])
+    z1, z2 = (codes[name].view(12, 3, 16) for name in ("z1", "z2"))
+    assert parts["temperature"] == pytest.approx(method.pair_temperature(z1, z2).mean().item())
+    parts["loss"].backward()
+    assert method.pair_temperature.first.weight.grad.abs().max() > 0
+    assert all(head[0].weight.grad.abs().max() > 0 for head in method.heads)
+
+
+def test_on_moco_an_image_s_old_keys_are_none_of_its_negatives(build, data):
+    method = build(host="moco").train()
+    for _ in range(2):
+        before, batch = method.queue.features, batch_of(method, data)
+        loss = method(batch)["loss"]
+    own = method.queue.ids[:12]
+    assert torch.equal(own, batch.index)
+    codes = method.encode(batch)
+    z1, z2 = (codes[name].view(12, 3, 128) for name in ("z1", "z2"))
+    apart = [
+        F.amcl(
+            z1[i : i + 1],
+            z2[i : i + 1],
+            pair_temperature=method.pair_temperature,
+            heads="mean",
+            negatives=before[own != batch.index[i]].view(-1, 3, 128),
+        )
+        for i in range(12)
+    ]
+    torch.testing.assert_close(loss, torch.stack(apart).mean(), rtol=1e-4, atol=1e-5)
+
+
 def test_heads_start_and_stay_different(build, data, tmp_path):
     method = build()
     assert len(method.heads) == 3

@@ -1,10 +1,14 @@
 """GenView: which images get which variant, where it goes in a pair, and what a pair weighs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from counterpoint import methods
 from counterpoint.errors import SettingError
+from counterpoint.methods.image.genview import in_slots
 from counterpoint.methods.image.simclr import SimCLR
 from counterpoint.objectives import functional as F
 from counterpoint.training.loader import make_views
@@ -74,6 +78,39 @@ def test_gamma_zero_is_the_base_loss_to_the_last_digit(build, data):
     assert torch.equal(method.contrast(codes, batch)["loss"], sum(both).mean() / 2)
     simclr = SimCLR.contrast(method, codes, batch)["loss"]
     torch.testing.assert_close(method.contrast(codes, batch)["loss"], simclr)
+
+
+def test_gamma_zero_on_moco_is_moco_on_the_same_pairs(build, encoder_of, data):
+    """Loss by loss, while the queue fills and turns."""
+    method = build(host="moco", gamma=0.0, queue=40)
+    encoder = encoder_of("images", batch_norm=False)
+    torch.manual_seed(1)
+    moco = methods.build("moco", encoder, queue=40)
+    for start in (0, 24, 48):
+        rows = torch.arange(start, start + 24)
+        batch = make_views(data.train, method.views(data), method.encoder, rows)
+        slot = batch.meta[1][SLOT]
+        pairs = replace(batch, views=list(in_slots(*batch.views, slot)))
+        for each in (method, moco):
+            each.before_step(0.0)
+        torch.testing.assert_close(method(batch)["loss"], moco(pairs)["loss"])
+    assert len(method.queue) == 40
+    assert torch.equal(method.queue.ids, moco.queue.ids)
+
+
+def test_on_moco_weights_multiply_the_losses_of_queries(build, data):
+    method = build(host="moco", gamma=3.0)
+    for start in (0, 24):
+        rows = torch.arange(start, start + 24)
+        batch = make_views(data.train, method.views(data), method.encoder, rows)
+        bank = method.queue.features
+        loss = method(batch)["loss"]
+    codes, weights = method.encode(batch), method.weights(batch)
+    s = normalize(codes["z1"]) @ normalize(torch.cat([codes["z2"], bank])).T / 0.2
+    own = s[:, :24].diag()[:, None]
+    losses = torch.cat([own, s[:, 24:]], 1).logsumexp(1) - own[:, 0]
+    assert weights.std() > 0
+    torch.testing.assert_close(loss, (weights * losses).mean())
 
 
 def test_weights_have_mean_one_no_gradient_and_no_order_of_views(build, data):

@@ -25,10 +25,12 @@ WORKER = Path(__file__).parent / "processes_worker.py"
 SETTINGS = {"steps": 4, "batch_size": 16, "lr": 1e-2, "optimizer": "sgd"}
 ALIKE = {
     "amcl": {},
+    "amcl, on moco": {"host": "moco", "queue": 24},
     "cacr": {},
     "dcl": {},
     "feature-transformation": {"positive_alpha": None, "negative_alpha": None, "queue": 24},
     "genview": {"gamma": 0.0},
+    "genview, on moco": {"host": "moco", "gamma": 0.0, "queue": 24},
     "groco": {},
     "hydra": {"pairing": "identical"},
     "isogclr": {},
@@ -63,7 +65,7 @@ def jobs(encoder_of, data_of, tiny):
 
     made = {name: job(name, data) for name in NAMES}
     for name, arguments in ALIKE.items():
-        made[alike(name)] = job(name, data, **arguments)
+        made[alike(name)] = job(name.partition(",")[0], data, **arguments)
         leave_out_batch_norm(made[alike(name)][0])
     few = data.train.labels.clone()
     few[8:] = -1

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterpoint.curation.genview import (
     foreground_direction,
@@ -26,11 +26,14 @@ from counterpoint.data.generated import generated_images
 from counterpoint.data.items import ImageStack
 from counterpoint.encoders.base import Encoder
 from counterpoint.encoders.generator import HOW, Generator
-from counterpoint.engine.ranks import is_distributed
+from counterpoint.encoders.momentum import MomentumCopy
+from counterpoint.engine.ranks import gather_rows, is_distributed
 from counterpoint.errors import DataError, SettingError
 from counterpoint.methods.base import Codes, Fraction, View
+from counterpoint.methods.image.moco import Host, negatives
 from counterpoint.methods.image.simclr import SimCLR
 from counterpoint.objectives import functional as F
+from counterpoint.pairs.queue import MemoryQueue
 from counterpoint.progress import OnProgress, Progress
 from counterpoint.views import augment
 from counterpoint.views.partner import SLOT, PartnerView
@@ -41,7 +44,10 @@ _CHUNK = 256
 
 
 class GenView(SimCLR):
-    """``mean_i w_i l_i``: InfoNCE both ways between a view of x and one of its variant G(x).
+    """``mean_i w_i l_i``: a host's loss l between a view of x and one of its variant G(x).
+
+    On SimCLR l is InfoNCE both ways, the other rows of the batch being negatives; on MoCo the query
+    finds its key among a queue of old ones, which the weights leave as they are.
 
     Before training every image gets one variant: noise up to a level is put on it and taken away
     by the generator, more where the object fills the picture, none where it is small (then the
@@ -52,9 +58,10 @@ class GenView(SimCLR):
 
     Foreground is told by the first principal direction of the generator's own features, one token
     a cell of its narrowest block, in place of CLIP's; the paper puts noise on a CLIP embedding of
-    the image, here it is put on the image. Data without variants train as SimCLR with weights.
+    the image, here it is put on the image. Data without variants train as the host with weights.
 
     Args:
+        host: ``"simclr"`` or ``"moco"``.
         generator: folder of a diffusers pipeline or of a run of ``diffusion``; None trains a small
             one first.
         gamma: sharpness of the weights; 0 weighs all pairs alike.
@@ -67,11 +74,14 @@ class GenView(SimCLR):
         temperature: divides similarities.
         outputs: length of the embedding that the objective sees.
         hidden: units of the head's hidden layer; None takes the encoder's width.
-        batch_norm: batch normalisation in the head.
+        batch_norm: batch normalisation in the head; MoCo's paper has none.
+        queue: keys kept, on MoCo.
+        momentum: of the moving copy, on MoCo; see `counterpoint show moco`.
 
     Source: Li et al., GenView: Enhancing View Quality with Pretrained Generative Model for
-    Self-Supervised Learning, ECCV 2024, arXiv 2403.12003; authors' code. The base method is MoCo
-    v3 without its momentum encoder and predictor.
+    Self-Supervised Learning, ECCV 2024, arXiv 2403.12003; authors' code. MoCo (v2) is a host of
+    the paper, SimCLR is its MoCo v3 without momentum encoder and predictor; its others, MoCo v3,
+    BYOL, SimSiam and SwAV, are no methods here.
     """
 
     direction: Tensor
@@ -79,6 +89,7 @@ class GenView(SimCLR):
     def __init__(
         self,
         encoder: Encoder,
+        host: Host = "simclr",
         generator: str | None = None,
         gamma: NonNegativeFloat = 1.0,
         foreground: Fraction = 0.4,
@@ -89,6 +100,8 @@ class GenView(SimCLR):
         outputs: PositiveInt = 128,
         hidden: PositiveInt | None = None,
         batch_norm: bool = True,
+        queue: PositiveInt = 4096,
+        momentum: Fraction = 0.99,
     ) -> None:
         super().__init__(
             encoder,
@@ -100,6 +113,10 @@ class GenView(SimCLR):
         )
         if foreground in (0, 1):
             raise SettingError(f"foreground must lie strictly between 0 and 1, got {foreground}.")
+        self.moving: MomentumCopy | None = None
+        if host == "moco":
+            self.moving = MomentumCopy(self._network(), momentum)
+            self.queue = MemoryQueue(queue, outputs)
         self.generator = Generator.open(generator) if generator is not None else None
         self.gamma, self.foreground, self.flip = gamma, foreground, flip
         self.constant, self.sampling = constant, sampling
@@ -129,33 +146,48 @@ class GenView(SimCLR):
             self._levels(data.train, None)
         return [augment(data), PartnerView(augment(data))]
 
+    def before_step(self, progress: float) -> None:
+        if self.moving is not None:
+            self.moving.update(self._network(), progress)
+
+    def _network(self) -> nn.Sequential:
+        return nn.Sequential(self.encoder, self.head)
+
     def encode(self, batch: Batch) -> Codes:
-        codes = super().encode(batch)
-        swapped = batch.meta[1][SLOT][:, None] == 0
-        z, partner = codes["z1"], codes["z2"]
-        return {"z1": torch.where(swapped, partner, z), "z2": torch.where(swapped, z, partner)}
+        slot = batch.meta[1][SLOT]
+        if self.moving is None:
+            codes = super().encode(batch)
+            first, second = in_slots(codes["z1"], codes["z2"], slot)
+            return {"z1": first, "z2": second}
+        own, partner = map(_images, batch.views)
+        query, key = in_slots(own, partner, slot)
+        return {"z1": self._network()(query), "z2": self.moving(key)}
 
     def contrast(self, codes: Codes, batch: Batch) -> dict[str, Tensor]:
         weight = self.weights(batch)
-        loss = partial(
-            F.info_nce,
-            temperature=self.temperature,
-            across_ranks=is_distributed(),
-            reduction="none",
-        )
-        losses = loss(codes["z1"], codes["z2"]) + loss(codes["z2"], codes["z1"])
-        return {"loss": (weight * losses).mean() / 2, "largest_weight": weight.max()}
+        losses = self._losses(codes["z1"], codes["z2"], batch.index)
+        if self.moving is not None and self.training:
+            self.queue.enqueue(gather_rows(codes["z2"]), ids=gather_rows(batch.index))
+        return {"loss": (weight * losses).mean(), "largest_weight": weight.max()}
+
+    def _losses(self, z1: Tensor, z2: Tensor, index: Tensor) -> Tensor:
+        """The host's loss of every pair, ``(B,)``."""
+        loss = partial(F.info_nce, temperature=self.temperature, reduction="none")
+        if self.moving is not None:
+            return loss(z1, z2, in_batch=False, **negatives(self.queue, z2, index))
+        both = partial(loss, across_ranks=is_distributed())
+        return (both(z1, z2) + both(z2, z1)) / 2
 
     @torch.no_grad()
     def weights(self, batch: Batch) -> Tensor:
         """How much each pair of a batch is believed, ``(B,)``, of mean 1."""
         if self.gamma == 0:
             return torch.ones(len(batch), device=batch.index.device)
-        one, two = (self._features(view) for view in batch.views)
+        one, two = (self._features(_images(view)) for view in batch.views)
         return quality_weights(pair_quality(one, two, self.direction), self.gamma)
 
-    def _features(self, images: Inputs) -> Tensor:
-        if self.generator is None or not isinstance(images, Tensor):
+    def _features(self, images: Tensor) -> Tensor:
+        if self.generator is None:
             raise DataError("genview weighs pairs of images by a generator's features.")
         return self.generator.tokens(images)
 
@@ -187,6 +219,24 @@ class GenView(SimCLR):
             if on_progress is not None:
                 on_progress(Progress("find the foreground", int(rows[-1]) + 1, len(train)))
         return torch.cat(found)
+
+
+def in_slots(own: Tensor, partner: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
+    """What comes first and second of rows and their partners, which take the slots they drew.
+
+    Args:
+        own: ``(B, ...)``.
+        partner: the same shape.
+        slot: 0 or 1, int64 ``(B,)``.
+    """
+    swapped = slot.view(-1, *[1] * (own.dim() - 1)) == 0
+    return torch.where(swapped, partner, own), torch.where(swapped, own, partner)
+
+
+def _images(view: Inputs) -> Tensor:
+    if not isinstance(view, Tensor):
+        raise DataError("genview takes images.")
+    return view
 
 
 def _centre(cells: int) -> Tensor | None:

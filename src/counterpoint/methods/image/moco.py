@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
@@ -13,11 +14,14 @@ from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.encoders.heads import projection
 from counterpoint.encoders.momentum import MomentumCopy
-from counterpoint.engine.ranks import gather_rows, is_distributed
+from counterpoint.engine.ranks import gather_rows
 from counterpoint.methods.base import Codes, Fraction, Method, View
 from counterpoint.objectives import functional as F
 from counterpoint.pairs.queue import MemoryQueue
 from counterpoint.views import augment
+
+Host = Literal["simclr", "moco"]
+"""The system that another one is put on: its negatives are of the batch, or of a queue."""
 
 
 class MoCo(Method):
@@ -82,16 +86,25 @@ class MoCo(Method):
         return {"loss": loss}
 
     def _loss(self, queries: Tensor, keys: Tensor, index: Tensor) -> Tensor:
-        if len(self.queue) == 0:
-            return F.info_nce(
-                queries, keys, temperature=self.temperature, across_ranks=is_distributed()
-            )
         return F.info_nce(
             queries,
             keys,
             temperature=self.temperature,
-            negatives=self.queue.features,
             in_batch=False,
-            ids=index,
-            negative_ids=self.queue.ids,
+            **negatives(self.queue, keys, index),
         )
+
+
+def negatives(queue: MemoryQueue, keys: Tensor, index: Tensor) -> dict[str, Any]:
+    """Arguments of an objective: the queue as its negatives, and whose these are.
+
+    While the queue is empty the keys of this step stand in, those of all processes.
+
+    Args:
+        queue: old keys.
+        keys: of this step ``(B, D)``.
+        index: their samples, int64 ``(B,)``.
+    """
+    if len(queue):
+        return {"negatives": queue.features, "negative_ids": queue.ids, "ids": index}
+    return {"negatives": gather_rows(keys), "negative_ids": gather_rows(index), "ids": index}

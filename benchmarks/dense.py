@@ -74,11 +74,13 @@ def row_losses(
     scale: Tensor,
     *,
     per_row: Sequence[Tensor] = (),
+    shared: Sequence[Tensor] = (),
+    width: int = 1,
     weights: Tensor | None = None,
     first: int = 0,
 ) -> Tensor:
     logits = anchors @ candidates.T * scale.expand(len(anchors))[:, None]
-    losses = function(logits, *index_block(first, 0, logits), *per_row)
+    losses = function(logits, *index_block(first, 0, logits), *per_row, *shared)
     return losses if weights is None else torch.dot(weights, losses)
 
 

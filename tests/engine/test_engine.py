@@ -173,6 +173,27 @@ def test_row_function(finished):
     agree(ours, dense, [a, c, scale, margin], 3)
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_row_function_of_what_all_blocks_share(finished):
+    a, c = unit(0, 19, torch.float64), unit(1, 11, torch.float64)
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    own, other = (torch.rand(n, 3, dtype=torch.float64, requires_grad=True) for n in (19, 11))
+    factor = torch.rand(3, dtype=torch.float64, requires_grad=True)
+    weights = torch.rand(19, dtype=torch.float64) if finished else None
+
+    def tangents(logits, i, j, own, other, factor):
+        return (logits + (own[:, None] + other).tanh() @ factor).logsumexp(1)
+
+    def dense(a, c, scale, own, other, factor):
+        values = tangents(scale * (a @ c.T), None, None, own, other, factor)
+        return (values * weights).sum() if finished else values
+
+    ours = row_losses(
+        tangents, a, c, scale, per_row=(own,), shared=(other, factor), width=4, weights=weights
+    )
+    agree(ours, dense, [a, c, scale, own, other, factor], 3)
+
+
 def test_derivatives_numerically():
     a, c = unit(0, 6, torch.float64), unit(1, 6, torch.float64)
     scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)

@@ -150,6 +150,8 @@ def row_way(
     scale: Tensor,
     *,
     per_row: Sequence[Tensor] = (),
+    shared: Sequence[Tensor] = (),
+    width: int = 1,
     counted: Tensor | None = None,
     reduction: Reduction = "mean",
     across_ranks: bool = False,
@@ -167,7 +169,15 @@ def row_way(
     if reduction != "none":
         weights = torch.ones_like(anchors[:, 0]) if counted is None else counted.to(anchors.dtype)
     losses = row_losses(
-        function, anchors, candidates, scale, per_row=per_row, weights=weights, first=first
+        function,
+        anchors,
+        candidates,
+        scale,
+        per_row=per_row,
+        shared=shared,
+        width=width,
+        weights=weights,
+        first=first,
     )
     if weights is None:
         return reduce_rows(losses, counted, reduction)

@@ -242,17 +242,23 @@ from test_dyce import batch, memory
 place, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.set_num_threads(1)
 torch.distributed.init_process_group("gloo", init_method=store, rank=place, world_size=2)
-found = memory(itself=False)
-own = slice(0, 3) if place == 0 else slice(3, 8)
-for step in range(8):
-    found.update(batch(step)[own], across_ranks=True)
-torch.save((found.state_dict(), found.nearest(batch(7)[own], across_ranks=True)), out)
+out_of = {1: ([0, 1, 2], [3, 4, 5, 6, 7]), 2: ([0, 4], [1, 2, 3, 5, 6, 7])}
+results = []
+for views, shares in out_of.items():
+    found, own = memory(itself=False), shares[place]
+    for step in range(8):
+        found.update(batch(step)[own], views, across_ranks=True)
+    near = torch.full((8, found.neighbours), -1)
+    near[own] = found.nearest(batch(7)[own], views, across_ranks=True)
+    results.append((found.state_dict(), near))
+torch.save(results, out)
 torch.distributed.destroy_process_group()
 """
 
 
 @pytest.mark.ranks
 def test_two_ranks_equal_one_process(tmp_path):
+    """Of one view, and of two, whose rows one process holds view by view."""
     outs = [tmp_path / f"{place}.pt" for place in range(2)]
     here = __file__.rpartition("/")[0]
     arguments = [(str(place), f"file://{tmp_path}/store", str(outs[place])) for place in range(2)]
@@ -260,11 +266,11 @@ def test_two_ranks_equal_one_process(tmp_path):
         subprocess.Popen([sys.executable, "-c", WORKER, *three, here]) for three in arguments
     ]
     assert [process.wait(timeout=120) for process in started] == [0, 0]
-    (left, first), (right, second) = (torch.load(out) for out in outs)
     found = memory(itself=False)
     for step in range(8):
         found.update(batch(step))
-    for name, value in found.state_dict().items():
-        torch.testing.assert_close(left[name], value)
-        assert torch.equal(left[name], right[name])
-    assert torch.equal(torch.cat([first, second]), found.nearest(batch(7)))
+    for (left, first), (right, second) in zip(*(torch.load(out) for out in outs), strict=True):
+        for name, value in found.state_dict().items():
+            torch.testing.assert_close(left[name], value)
+            assert torch.equal(left[name], right[name])
+        assert torch.equal(torch.maximum(first, second), found.nearest(batch(7)))

@@ -36,7 +36,7 @@ class DyCE(nn.Module):
     first row of every so many batches fits: the others of it are dropped.
 
     Everything is in buffers, so that ``state_dict`` resumes it. With several ranks every rank holds
-    the same memory, of the rows of all ranks.
+    the same memory, of the rows of all ranks in the order of one process: view by view.
 
     Args:
         width: D of the embeddings.
@@ -134,18 +134,20 @@ class DyCE(nn.Module):
         return bool(self.clustered)
 
     @torch.no_grad()
-    def update(self, z: Tensor, across_ranks: bool = False) -> bool:
+    def update(self, z: Tensor, views: int = 1, across_ranks: bool = False) -> bool:
         """Stores a batch, and whether it was: an incomplete batch is not.
 
         Args:
-            z: embeddings ``(b, D)``, as they are; of this rank's share.
+            z: embeddings ``(b, D)``, as they are, view by view; of this rank's share.
+            views: how many.
             across_ranks: every rank stores the rows of all ranks.
 
         Raises:
-            DataError: embeddings that do not fit, NaN, infinity.
+            DataError: embeddings that do not fit, NaN, infinity; rows that are no multiple of
+                ``views``.
         """
-        z = self._checked(z)
-        everyone = gather_rows(z) if across_ranks else z
+        parts = _by_view(self._checked(z), views)
+        everyone = torch.cat([gather_rows(part) if across_ranks else part for part in parts])
         if len(everyone) != self.batch:
             return False
         labels = self.assign(everyone) if self.ready else torch.full_like(self.slots, NOWHERE)
@@ -206,14 +208,15 @@ class DyCE(nn.Module):
         return True
 
     @torch.no_grad()
-    def nearest(self, z: Tensor, across_ranks: bool = False) -> Tensor:
+    def nearest(self, z: Tensor, views: int = 1, across_ranks: bool = False) -> Tensor:
         """The most similar entries of the cluster whose prototype is the most similar.
 
         A cluster of k or fewer entries is replaced by the whole memory.
 
         Args:
             z: embeddings ``(b, D)``; with ``itself=False`` those of the latest `update`.
-            across_ranks: as in that `update`.
+            views: as in that `update`.
+            across_ranks: likewise.
 
         Returns:
             Places in ``entries``, int64 ``(b, k)``.
@@ -230,7 +233,9 @@ class DyCE(nn.Module):
         clusters = best_candidates(z, unit_rows(self.prototypes))
         sizes = torch.bincount(self.labels, minlength=len(self.prototypes))
         whole = sizes[clusters] <= self.neighbours
-        own = torch.full_like(clusters, NOWHERE) if self.itself else self._own(z, across_ranks)
+        own = torch.full_like(clusters, NOWHERE)
+        if not self.itself:
+            own = self._own(z, views, across_ranks)
 
         def offered(i: Tensor, j: Tensor) -> Tensor:
             return ((self.labels[j] == clusters[i]) | whole[i]) & (j != own[i])
@@ -256,20 +261,21 @@ class DyCE(nn.Module):
         Raises:
             DataError: as `nearest`; rows that are no multiple of ``views``.
         """
-        if len(z) % views:
-            raise DataError(f"{len(z)} rows are not those of {views} views.")
-        found = self.entries[self.nearest(z, across_ranks)].flatten(0, 1).to(z.dtype)
-        parts = zip(z.chunk(views), found.chunk(views), strict=True)
-        return torch.cat([rows for part in parts for rows in part])
+        parts = _by_view(z, views)
+        found = self.entries[self.nearest(z, views, across_ranks)].flatten(0, 1).to(z.dtype)
+        pairs = zip(parts, found.chunk(views), strict=True)
+        return torch.cat([rows for part in pairs for rows in part])
 
     def _checked(self, z: Tensor) -> Tensor:
         ready, _ = prepare(False, z=z.detach(), memory=self.entries)
         return ready.to(self.entries.dtype)
 
-    def _own(self, z: Tensor, across_ranks: bool) -> Tensor:
+    def _own(self, z: Tensor, views: int, across_ranks: bool) -> Tensor:
         """Slot of each row of the latest batch, -1 for those that were dropped."""
-        start = sum(rows_by_rank(len(z), z.device)[: rank()]) if across_ranks else 0
-        own = self.slots[start : start + len(z)]
+        count = len(z) // views
+        start = sum(rows_by_rank(count, z.device)[: rank()]) if across_ranks else 0
+        slots = _by_view(self.slots, views)
+        own = torch.cat([part[start : start + count] for part in slots])
         if len(own) != len(z):
             raise DataError("With itself=False the rows must be those of the latest update.")
         return own
@@ -285,3 +291,9 @@ class DyCE(nn.Module):
     def extra_repr(self) -> str:
         clusters, width = self.prototypes.shape
         return f"{width}, {self.batch}, clusters={clusters}, size={self.size}, k={self.neighbours}"
+
+
+def _by_view(rows: Tensor, views: int) -> tuple[Tensor, ...]:
+    if len(rows) % views:
+        raise DataError(f"{len(rows)} rows are not those of {views} views.")
+    return rows.chunk(views)

@@ -26,6 +26,7 @@ SETTINGS = {"steps": 4, "batch_size": 16, "lr": 1e-2, "optimizer": "sgd"}
 ALIKE = {
     "amcl": {},
     "amcl, on moco": {"host": "moco", "queue": 24},
+    "beclr": {"clusters": 4, "room": 8.0, "neighbours": 2, "enrich_from": 0.0},
     "cacr": {},
     "dcl": {},
     "feature-transformation": {"positive_alpha": None, "negative_alpha": None, "queue": 24},
@@ -44,8 +45,7 @@ ALIKE = {
     "supcon": {},
     "temperature": {"mine_from": 0.0},
 }
-"""Arguments that leave a method no draws. The memories of beclr follow the order of rows, which is
-another one on two processes."""
+"""Arguments that leave a method no draws, and beclr memories that are full after two steps."""
 
 NAMES = methods.names("images")
 OWN = ("running_mean", "running_var", "num_batches_tracked")

@@ -15,7 +15,7 @@ from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.encoders.heads import projection
 from counterpoint.encoders.momentum import MomentumCopy
-from counterpoint.engine.ranks import gather_rows, is_distributed
+from counterpoint.engine.ranks import gather_rows, gathered_rows, is_distributed
 from counterpoint.errors import SettingError
 from counterpoint.methods.base import Codes, Fraction, Method, View
 from counterpoint.objectives import functional as F
@@ -36,7 +36,8 @@ class BECLR(Method):
     three memories of balanced clusters. Once those are there, every row of a batch is followed by
     its nearest entries in its own cluster, which are constants: more positives than its own other
     view. A step: encode, store, enrich, loss, optimiser, momentum update. Incomplete batches are
-    neither stored nor enriched. For tasks of few labels see `counterpoint.probes.few_shot`.
+    neither stored nor enriched. Several processes do as one would with the global batch. For tasks
+    of few labels see `counterpoint.probes.few_shot`.
 
     Args:
         clusters: prototypes of each memory, 200 in the paper.
@@ -156,7 +157,7 @@ class BECLR(Method):
         spread = collapse_monitor(rows["teacher"])
         if self.training:
             rows = self._enriched(rows)
-        loss = self.contrasts(*(rows[kind] for kind in KINDS))
+        loss = self.contrasts(*(_of_all_processes(rows[kind]) for kind in KINDS))
         added = len(rows["teacher"]) / (2 * len(batch)) - 1
         return {"loss": loss, "spread": spread, "neighbours": loss.new_tensor(added)}
 
@@ -166,7 +167,7 @@ class BECLR(Method):
         if not self.memories:
             self._make_memories(len(gather_rows(rows["teacher"])), rows["teacher"].device)
         memories = dict(zip(KINDS, self._all_memories(), strict=True))
-        stored = [memories[kind].update(rows[kind], across_ranks=ranks) for kind in KINDS]
+        stored = [memories[kind].update(rows[kind], 2, across_ranks=ranks) for kind in KINDS]
         if not (self.enriching and all(stored) and all(m.ready for m in memories.values())):
             return rows
         return {kind: memories[kind].enrich(rows[kind], across_ranks=ranks) for kind in KINDS}
@@ -184,3 +185,8 @@ class BECLR(Method):
         if slots is not None and not self.memories:
             self._make_memories(len(slots), next(self.parameters()).device)
         super()._load_from_state_dict(state_dict, *args)
+
+
+def _of_all_processes(rows: Tensor) -> Tensor:
+    """The rows of view 1 of all processes, then those of view 2: they spread among each other."""
+    return torch.cat([gathered_rows(view) for view in rows.chunk(2)])

@@ -72,7 +72,7 @@ class FineTuning:
         peers: distant peers of an anchor.
     """
 
-    layers: int = 4
+    layers: int = 6
     epochs: int = 4
     batch: int = 32
     learning_rate: float = 2e-4

@@ -75,7 +75,7 @@ clean:
 
 $(VENV)/.app: EXTRAS := app
 $(VENV)/.claims: EXTRAS := app,diffusion
-$(VENV)/.test: EXTRAS := app,diffusion,dev,peers,docs
+$(VENV)/.test: EXTRAS := app,diffusion,scale,dev,peers,docs
 $(VENV)/.docs: EXTRAS := app,docs
 
 $(VENV)/.app $(VENV)/.claims $(VENV)/.test $(VENV)/.docs: $(BIN)/python pyproject.toml

@@ -150,7 +150,7 @@ def half_ratio(name: str, rows: int, rounds: int) -> float:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--only", nargs="+", help="objectives of the tables dense and large")
+    parser.add_argument("--only", nargs="+", help="objectives of the tables dense, large and peers")
     parser.add_argument("--rows", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2], help="of the family")
@@ -193,7 +193,7 @@ def measured(args: argparse.Namespace) -> Iterator[tuple[str, Table]]:
     if "peers" in args.tables:
         found = {}
         for place, pair in enumerate(PAIRS):
-            if pair.installed:
+            if pair.installed and pair.objective in (args.only or [pair.objective]):
                 found[pair.name] = peer(place, args.rows, args.rounds)
                 progress(pair.name, *found[pair.name])
         columns = {

@@ -13,7 +13,7 @@ from counterpoint.engine.similarity import unit_rows, without_autocast
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.masked import log_sums_with_zero
 from counterpoint.objectives.multi_similarity import multi_similarity
-from counterpoint.objectives.proxy_anchor import mean_of_parts, proxy_anchor
+from counterpoint.objectives.proxy_anchor import mean_of_occurring, proxy_anchor
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.metric_mixing import (
     MixedPairs,
@@ -262,7 +262,7 @@ def metrix_proxy_anchor(
     s, own, other = _mixed_similarities(unit_rows(anchors), e, pairs, shares)
     near = log_sums_with_zero(own - alpha * (s - margin), pairs.anchor, len(anchors))
     far = log_sums_with_zero(other + alpha * (s + margin), pairs.anchor, len(anchors))
-    return clean + mixing * mean_of_parts(near, far, labels)
+    return clean + mixing * (mean_of_occurring(near, labels) + far.mean())
 
 
 def _mixed_similarities(

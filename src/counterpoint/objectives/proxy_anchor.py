@@ -7,9 +7,10 @@ from torch import Tensor
 
 from counterpoint.engine.checks import check_integers, prepare
 from counterpoint.engine.ranks import gathered_rows, global_value, peer_rows, world_size
-from counterpoint.engine.row_function import row_losses
+from counterpoint.engine.softmax import one_way
+from counterpoint.engine.terms import Terms
 from counterpoint.errors import DataError
-from counterpoint.objectives.masked import log_sum_with_zero
+from counterpoint.objectives.masked import log_sums_with_zero
 from counterpoint.objectives.multi_similarity import check_sharpness
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.same_label import UNKNOWN
@@ -63,14 +64,17 @@ def proxy_anchor(
     if across_ranks:
         z, y = gathered_rows(z), peer_rows(y)
 
-    def of_rows(s: Tensor, i: Tensor, j: Tensor) -> Tensor:
-        own = y[j] == i
-        near = log_sum_with_zero(alpha * (margin - s), own)
-        far = log_sum_with_zero(alpha * (s + margin), ~own & (y[j] != UNKNOWN))
-        return torch.stack([near, far], 1)
-
-    found = row_losses(of_rows, anchors, z, z.new_ones(()))
-    loss = mean_of_parts(found[:, 0], found[:, 1], y)
+    known, own = y != UNKNOWN, y.clamp(min=0)
+    pull = alpha * (margin - torch.linalg.vecdot(z, anchors[own]))
+    near = log_sums_with_zero(pull.where(known, -torch.inf), own, len(anchors))
+    far, _ = one_way(
+        anchors,
+        z,
+        z.new_tensor(alpha),
+        Terms(valid=lambda i, j: known[j] & (y[j] != i)),
+        extra=torch.full_like(anchors[:, :1], -alpha * margin),  # the 1, over e^(alpha margin)
+    )
+    loss = mean_of_occurring(near, y) + far + alpha * margin
     return global_value(loss / world_size()) if across_ranks else loss
 
 
@@ -86,10 +90,9 @@ def classes_of(labels: Tensor, rows: int, classes: int) -> Tensor:
     return labels
 
 
-def mean_of_parts(near: Tensor, far: Tensor, labels: Tensor) -> Tensor:
-    """Mean of ``near`` over the prototypes that occur, plus mean of ``far`` over all."""
-    occurring = len(torch.unique(labels[labels != UNKNOWN]))
-    return near.sum() / max(occurring, 1) + far.mean()
+def mean_of_occurring(near: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the prototypes that occur, of a loss that is 0 for the others ``(C,)``."""
+    return near.sum() / max(len(torch.unique(labels[labels != UNKNOWN])), 1)
 
 
 class ProxyAnchor(Loss, function=proxy_anchor):

@@ -36,21 +36,39 @@ def data() -> tuple[Any, Any, Any]:
 @pytest.fixture(scope="module")
 def folder(data: Any, tmp_path_factory: Any) -> Path:
     """Three parts of unequal size; a row without a label, a repeated content."""
-    z, _, y = data
+    z, truth, y = data
     place: Path = tmp_path_factory.mktemp("corpus")
     labels = [KINDS[n] for n in y]
     labels[7] = None  # type: ignore[call-overload]
     vectors = z.tolist()
     vectors[400], labels[400] = vectors[3], labels[3]
     for part, (start, stop) in enumerate([(0, 150), (150, 390), (390, 600)]):
-        columns = {"z": vectors[start:stop], "kind": labels[start:stop], "n": range(start, stop)}
-        table = pa.table({name: list(values) for name, values in columns.items()})
+        table = pa.table(
+            {
+                "z": vectors[start:stop],
+                "kind": labels[start:stop],
+                "n": list(range(start, stop)),
+                "true": [KINDS[n] for n in truth[start:stop]],
+            }
+        )
         parquet.write_table(table, place / f"part-{part}.parquet")
     return place
 
 
-def parts(folder: Path) -> Any:
-    return parquet_parts(folder, text=None, embedding="z", label="kind")
+def parts(folder: Path, truth: str | None = None) -> Any:
+    return parquet_parts(folder, text=None, embedding="z", label="kind", truth=truth)
+
+
+def in_memory(folder: Path, file: Path) -> Any:
+    """The rows of all parts, as a corpus that is judged in memory."""
+    table = pa.concat_tables([parquet.read_table(part) for part in sorted(folder.iterdir())])
+    numbers = {
+        name: np.array([KINDS.index(v) if v else -1 for v in table[column].to_pylist()])
+        for name, column in (("labels", "kind"), ("truth", "true"))
+    }
+    z = np.array(table["z"].to_pylist(), dtype=np.float32)
+    np.savez(file, embeddings=z, classes=KINDS, **numbers)
+    return read_corpus(file)
 
 
 def credibility(out: Path) -> Any:
@@ -58,11 +76,8 @@ def credibility(out: Path) -> Any:
 
 
 def test_equals_the_corpus_in_memory(data: Any, folder: Path, tmp_path: Path) -> None:
-    table = pa.concat_tables([parquet.read_table(file) for file in sorted(folder.iterdir())])
-    labels = np.array([KINDS.index(v) if v else -1 for v in table["kind"].to_pylist()])
-    z = np.array(table["z"].to_pylist(), dtype=np.float32)
-    np.savez(tmp_path / "all.npz", embeddings=z, labels=labels, classes=KINDS)
-    whole = reannotate_corpus(read_corpus(tmp_path / "all.npz"), tmp_path / "whole", judge=QUICK)
+    corpus = in_memory(folder, tmp_path / "all.npz")
+    whole = reannotate_corpus(corpus, tmp_path / "whole", judge=QUICK)
     result = reannotate_parts(parts(folder), tmp_path / "parts", judge=QUICK)
     mine = credibility(tmp_path / "parts")
     theirs = parquet.read_table(tmp_path / "whole" / "credibility.parquet").to_pandas()
@@ -85,6 +100,62 @@ def test_equals_the_corpus_in_memory(data: Any, folder: Path, tmp_path: Path) ->
     assert corrected["kind"].to_pylist() == expected["label"].to_pylist()
     assert corrected["n"].to_pylist() == list(range(600))
     assert not list((tmp_path / "parts").glob(".vectors-*"))
+
+
+def same_proof(mine: Any, theirs: Any) -> None:
+    assert list(mine) == list(theirs)
+    for name, value in theirs.items():
+        if isinstance(value, dict):
+            same_proof(mine[name], value)
+        else:
+            assert mine[name] == pytest.approx(value, abs=1e-9), name
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_the_proof_equals_that_in_memory(folder: Path, tmp_path: Path, noise: float) -> None:
+    corpus = in_memory(folder, tmp_path / "all.npz")
+    whole = reannotate_corpus(corpus, tmp_path / "whole", judge=QUICK, noise=noise)
+    mine = reannotate_parts(parts(folder, "true"), tmp_path / "out", judge=QUICK, noise=noise)
+    same_proof(mine["proof"], whole["proof"])
+    assert "kNN" in mine["proof"]["methods"]
+    assert mine["proof"]["methods"]["counterpoint"]["auroc"] > 0.9
+    assert mine["proof"]["wrong"] == (120 if noise else 60)
+    assert mine.get("planted") == whole.get("planted")
+    corrected = parquet.read_table(tmp_path / "out" / "denoised")["kind"].to_pylist()
+    expected = parquet.read_table(tmp_path / "whole" / "denoised.parquet")["label"].to_pylist()
+    assert corrected == expected
+
+
+def test_beyond_memory_nothing_is_compared(data: Any, folder: Path, tmp_path: Path) -> None:
+    result = reannotate_parts(parts(folder, "true"), tmp_path / "out", judge=QUICK, exact=500)
+    assert list(result["proof"]["methods"]) == ["counterpoint"]
+    assert result["proof"]["methods"]["counterpoint"]["average_precision"] > 0.9
+    assert result["proof"]["corrections"]["fixed"] > result["proof"]["corrections"]["broken"]
+    assert "Not compared with kNN" in result["proof"]["note"]
+    planted = reannotate_parts(
+        parts(folder), tmp_path / "out", judge=QUICK, exact=500, noise=0.2, kind="uniform"
+    )
+    assert planted["proof"]["wrong"] == 120
+    with pytest.raises(SettingError, match="not in memory; take kind 'uniform'"):
+        reannotate_parts(parts(folder), tmp_path / "out", exact=500, noise=0.2)
+    with pytest.raises(SettingError, match="kind of noise 'uniformly'"):
+        reannotate_parts(parts(folder), tmp_path / "out", noise=0.2, kind="uniformly")  # type: ignore[arg-type]
+
+
+def test_truth_of_arrays_and_truth_that_is_missing(data: Any, tmp_path: Path) -> None:
+    z, truth, y = data
+    for name, true in (("whole", truth), ("gaps", np.where(np.arange(600) < 2, -1, truth))):
+        np.savez(tmp_path / f"{name}.npz", embeddings=z, labels=y, truth=true, classes=KINDS)
+        result = reannotate_parts(
+            array_parts(tmp_path / f"{name}.npz"), tmp_path / name, judge=QUICK
+        )
+        assert ("proof" in result) == (name == "whole")
+    assert any("missing in 2 rows" in note for note in result["notes"])
+    table = parquet.read_table(tmp_path / "whole" / "denoised.parquet")
+    assert table["truth"].to_pylist() == [KINDS[n] for n in truth]
+    np.savez(tmp_path / "short.npz", embeddings=z, labels=y, truth=truth[:9])
+    with pytest.raises(DataError, match="600 embeddings and 9 truth"):
+        array_parts(tmp_path / "short.npz")
 
 
 def test_clusters_find_the_share_asked_for(tmp_path: Path) -> None:

@@ -152,9 +152,12 @@ def test_a_folder_of_parts_becomes_a_folder_of_parts(
     assert found["flagged"] >= 8
     assert {f.name for f in (tmp_path / "o" / "denoised").iterdir()} == {"0.parquet", "1.parquet"}
     assert "labels look wrong" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
-    result = invoke(*given, "--truth", "kind")
+    noisy = as_json(*given, "--noise", "0.1", "--out", tmp_path / "n", *QUICK)
+    assert noisy["planted"]["share"] == 0.1
+    assert noisy["proof"]["wrong"] == 12
+    result = invoke(*given, "--budget", "3")
     assert result.exit_code == 2
-    assert "leave out" in result.stderr
+    assert "fine-tuning holds all texts" in result.stderr
     result = invoke("reannotate", "digits", "--engine", "ray")
     assert result.exit_code == 2
     assert "takes a folder of Parquet files" in result.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.apps.policies import applied
 from counterpoint.curation.credibility import centred, label_shares, margin, nearest
 from counterpoint.curation.judge import Judgement
 from counterpoint.errors import MissingExtraError, require
@@ -19,6 +20,38 @@ PRECISION_AT = (10, 100)
 KNN = 20
 TEST_SHARE = 0.2
 SEED = 0
+BEYOND_MEMORY = (
+    "Not compared with kNN and cleanlab, and no downstream gain: they need all embeddings in "
+    "memory, which so many rows do not fit."
+)
+
+
+def add_proof(
+    result: dict[str, Any],
+    judgement: Judgement,
+    truth: Ints,
+    embeddings: Any,
+    free: Any,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Adds a `prove` to a result, or a note where the truth is missing in some rows.
+
+    Args:
+        result: plain values with ``notes``.
+        judgement: of N rows.
+        truth: true labels ``(N,)``, -1 where missing.
+        embeddings: as of `prove`.
+        free: rows that may change, bool ``(N,)``.
+        on_progress: told how far it is.
+    """
+    missing = int((truth < 0).sum())
+    if missing:
+        said = f"The truth is missing in {missing} rows, so nothing was proven."
+        result["notes"].append(said)
+        return
+    gated, _ = applied(judgement, "gated", free)
+    _, kept = applied(judgement, "drop", free)
+    result["proof"] = prove(judgement, truth, embeddings, gated, kept, on_progress)
 
 
 def prove(
@@ -34,7 +67,8 @@ def prove(
     Args:
         judgement: of N rows.
         truth: true labels ``(N,)``, none missing.
-        embeddings: ``(N, D)``.
+        embeddings: ``(N, D)``; None where they do not fit into memory, which leaves out the peers
+            and the downstream gain.
         corrected: labels after the policy "gated" ``(N,)``.
         kept: bool ``(N,)``, rows that the policy "drop" keeps.
         on_progress: told how far it is.
@@ -50,6 +84,18 @@ def prove(
     if not wrong.any() or wrong.all():
         result["note"] = "All labels agree with the truth, or none does: nothing to measure."
         return result
+    methods = {
+        "counterpoint": measure(judgement.margin, judgement.flagged, judgement.best, y, truth)
+    }
+    result["methods"] = methods
+    result["corrections"] = {
+        "changed": int((corrected != y).sum()),
+        "fixed": int((wrong & (corrected == truth)).sum()),
+        "broken": int((~wrong & (corrected != truth)).sum()),
+    }
+    if embeddings is None:
+        result["note"] = BEYOND_MEMORY
+        return result
     steps = ("plain kNN", "cleanlab", "downstream")
 
     def tell(done: int) -> None:
@@ -59,22 +105,13 @@ def prove(
 
     z = features(embeddings, "embeddings")
     tell(0)
-    methods = {
-        "counterpoint": measure(judgement.margin, judgement.flagged, judgement.best, y, truth),
-        "kNN": plain_knn(z, y, truth),
-    }
+    methods["kNN"] = plain_knn(z, y, truth)
     tell(1)
     try:
         methods["cleanlab"] = confident_learning(z, y, truth)
     except MissingExtraError as missing:
         result["note"] = f"Not compared with cleanlab: {missing}"
     tell(2)
-    result["methods"] = methods
-    result["corrections"] = {
-        "changed": int((corrected != y).sum()),
-        "fixed": int((wrong & (corrected == truth)).sum()),
-        "broken": int((~wrong & (corrected != truth)).sum()),
-    }
     result["downstream"] = downstream(z, truth, {"raw": y, "corrected": corrected}, kept)
     tell(3)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from counterpoint.apps.engines import Engine, Local
 from counterpoint.apps.findings import described, worst_first
+from counterpoint.apps.label_proof import add_proof
 from counterpoint.apps.policies import Policy, applied
 from counterpoint.apps.reannotate import COLUMNS, SHOWN_NEIGHBOURS
 from counterpoint.apps.reasons import reasons
@@ -31,6 +32,7 @@ from counterpoint.curation.neighbour_search import (
     search,
     slices,
 )
+from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import class_name, number_classes
 from counterpoint.data.corpus import Corpus
 from counterpoint.data.dataset import Problem
@@ -61,6 +63,7 @@ def parts_of(
     embedding: str | None = None,
     label: str | None = None,
     split: str | None = None,
+    truth: str | None = None,
 ) -> Sequence[Part] | None:
     """The parts of a source that is judged from disk; None for one that is judged in memory.
 
@@ -74,7 +77,9 @@ def parts_of(
     path = Path(source).expanduser()
     cluster, ending = engine != "local", path.suffix.lower()
     if is_parts(path) or (cluster and ending == ".parquet"):
-        return parquet_parts(path, text=text, embedding=embedding, label=label, split=split)
+        return parquet_parts(
+            path, text=text, embedding=embedding, label=label, split=split, truth=truth
+        )
     if ending == ".npz" and (cluster or array_rows(path) > EXACT_ROWS):
         return array_parts(path)
     if cluster:
@@ -94,6 +99,8 @@ def reannotate_parts(
     encoder: str | None = None,
     judge: Judge | None = None,
     policy: Policy = "gated",
+    noise: float = 0.0,
+    kind: Noise = "confusable",
     force: bool = False,
     exact: int = EXACT_ROWS,
     recall: float = RECALL,
@@ -115,8 +122,11 @@ def reannotate_parts(
         encoder: what embeds texts; None for ``"minilm"``.
         judge: settings.
         policy: see `reannotate_corpus`.
+        noise: share of labels to change first; the given ones become the truth.
+        kind: kind of that noise; beyond ``exact`` rows only ``"uniform"``.
         force: change rows of test splits as well.
-        exact: different contents that are still compared with each other.
+        exact: different contents that are still compared with each other; rows whose embeddings a
+            proof still holds in memory, to compare with peers.
         recall: share of the true neighbours to find beyond.
         on_progress: told how far it is.
 
@@ -129,21 +139,33 @@ def reannotate_parts(
     """
     if policy not in get_args(Policy):
         raise unknown_name("policy", policy, get_args(Policy))
+    if kind not in get_args(Noise):
+        raise unknown_name("kind of noise", kind, get_args(Noise))
     folder = Path(out)
     check_writable(folder)
     engine, judge = engine or Local(), judge or Judge()
     start = time.monotonic()
     corpus, written, contents = _read(parts, engine, on_progress)
     rows = contents.rows
-    y = corpus.labels[rows]
+    given, fits = corpus.labels[rows], len(rows) <= exact
+    if noise and kind != "uniform" and not fits:
+        raise SettingError(
+            f"Noise of the kind {kind!r} depends on the embeddings of all {len(rows)} rows, which "
+            "are not in memory; take kind 'uniform'."
+        )
     with TemporaryDirectory(dir=folder, prefix=".vectors-") as place:
         disk = Path(place)
         raw, mean = _embedded(parts, contents, engine, encoder, disk, on_progress)
         kept = np.float32 if len(raw) <= exact else np.float16
         blocks = (centred(raw[part], mean) for part in slices(len(raw)))
         vectors = store_rows(disk / "centred.npy", blocks, raw.shape, kept)
+        whole = raw[:][contents.group] if fits and (noise or corpus.truth is not None) else None
         raw.path.unlink()
         embedded = time.monotonic()
+        if noise:
+            labels = corpus.labels.copy()
+            labels[rows] = plant(given, noise, kind, embeddings=whole, seed=judge.seed)
+            corpus = replace(corpus, labels=labels, truth=corpus.labels)
         measured = 1.0
 
         def find(k: int) -> Neighbours:
@@ -160,7 +182,9 @@ def reannotate_parts(
             measured = plan.recall
             return search(plan, k, engine.search, on_progress)
 
-        judgement = judge.judge_stored(vectors, mean, find, y, contents.group, on_progress)
+        judgement = judge.judge_stored(
+            vectors, mean, find, corpus.labels[rows], contents.group, on_progress
+        )
     judged = time.monotonic()
     free = ~corpus.held[rows] | force
     corrected, stays = applied(judgement, policy, free)
@@ -173,8 +197,12 @@ def reannotate_parts(
             f"Neighbours were looked for in the nearest clusters, which hold {measured:.1%} of the "
             f"true ones of {PROBED:,} random rows."
         )
+    if noise:
+        result["planted"] = {"share": noise, "kind": kind, "seed": judge.seed}
+    if corpus.truth is not None:
+        add_proof(result, judgement, corpus.truth[rows], whole, free, on_progress)
     result["settings"] = {**asdict(judge), "policy": policy, "exact": exact, "recall": recall}
-    findings = _Findings(parts, corpus, judgement, rows, corrected, stays, written)
+    findings = _Findings(parts, corpus, given, judgement, rows, corrected, stays, written)
     result["files"] = findings.write(folder, {"encoder": result["encoder"], **result["settings"]})
     return result
 
@@ -185,9 +213,17 @@ class _Looked:
 
     keys: NDArray[np.bytes_]
     full: Flags
-    labels: list[Any]
-    codes: Ints
+    labels: _Named
+    truth: _Named | None
     held: Flags
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Labels of a part: how its owner writes each class, and which each row has, or -1."""
+
+    values: list[Any]
+    codes: Ints
 
 
 @dataclass(frozen=True)
@@ -204,15 +240,26 @@ def look(part: Part) -> _Looked:
     items = part.items()
     full = np.array([item is not None for item in items], dtype=bool)
     plain = [plain_text(i) if isinstance(i, str) else i for i in items if i is not None]
+    truth = part.truth()
+    return _Looked(
+        content_keys(plain),
+        full,
+        _named(part.labels()),
+        None if truth is None else _named(truth),
+        part.held(),
+    )
+
+
+def _named(given: list[Any]) -> _Named:
     seen: dict[str, int] = {}
     values: list[Any] = []
-    codes = np.empty(len(part), dtype=np.int64)
-    for row, value in enumerate(part.labels()):
+    codes = np.empty(len(given), dtype=np.int64)
+    for row, value in enumerate(given):
         name = class_name(value)
         codes[row] = seen.setdefault(name, len(seen)) if name else -1
         if name and len(seen) > len(values):
             values.append(value)
-    return _Looked(content_keys(plain), full, values, codes, part.held())
+    return _Named(values, codes)
 
 
 def embed(job: tuple[Part, Ints, str | None]) -> NDArray[np.float32]:
@@ -235,17 +282,16 @@ def _read(
         looked.append(found)
         if on_progress is not None:
             on_progress(Progress("read the parts", len(looked), len(parts)))
-    given: dict[str, Any] = {}
-    for found in looked:
-        for value in found.labels:
-            given.setdefault(class_name(value), value)
-    classes, _ = number_classes(list(given))
+    own = [found.labels for found in looked]
+    true = [found.truth for found in looked if found.truth is not None]
+    written: dict[str, Any] = {}
+    for value in (value for named in own + true for value in named.values):
+        written.setdefault(class_name(value), value)
+    classes, _ = number_classes(list(written))
     number = {name: at for at, name in enumerate(classes)}
-    labels, every, keys, rows, problems = [], [], [], [], []
+    every, keys, rows, problems = [], [], [], []
     for part, found in zip(parts, looked, strict=True):
-        own = np.array([*(number[class_name(v)] for v in found.labels), -1], dtype=np.int64)
-        usable = found.full & (found.codes >= 0)
-        labels.append(own[found.codes])
+        usable = found.full & (found.labels.codes >= 0)
         every.append(usable)
         keys.append(found.keys[usable[found.full]])
         rows.append(np.flatnonzero(usable))
@@ -254,13 +300,16 @@ def _read(
             problems.append(Problem(part.name, said))
     held = np.concatenate([found.held for found in looked])
     del looked
-    y = np.concatenate(labels)
+    y = _numbers(own, number)
+    truth = _numbers(true, number) if true else None
+    del own, true
     if not any(map(len, rows)):
         raise DataError("No row has both content and a label; there is nothing to judge.")
     count = sum(map(len, rows))
-    if not 2 <= len(classes) <= count / 2:
+    used = len(np.unique(y[y >= 0]))
+    if not 2 <= used <= count / 2:
         raise DataError(
-            f"The labels hold {len(classes)} different values in {count} rows; at least two, "
+            f"The labels hold {used} different values in {count} rows; at least two, "
             "and at most half as many as rows, can be judged. Choose another column."
         )
     text = parts[0].text
@@ -274,12 +323,21 @@ def _read(
         names=_Names(len(y)),
         labels=y,
         classes=classes,
-        truth=None,
+        truth=truth,
         held=held,
         problems=tuple(problems),
     )
     contents = _numbered(np.flatnonzero(np.concatenate(every)), keys, rows)
-    return corpus, {number[name]: value for name, value in given.items()}, contents
+    return corpus, {number[name]: value for name, value in written.items()}, contents
+
+
+def _numbers(parts: Sequence[_Named], number: dict[str, int]) -> Ints:
+    """Class of every row of the corpus, -1 where it is missing."""
+    every = []
+    for named in parts:
+        own = np.array([*(number[class_name(v)] for v in named.values), -1], dtype=np.int64)
+        every.append(own[named.codes])
+    return np.concatenate(every)
 
 
 def _numbered(usable: Ints, keys: list[NDArray[np.bytes_]], rows: list[Ints]) -> _Contents:
@@ -364,6 +422,7 @@ class _Findings:
 
     parts: Sequence[Part]
     corpus: Corpus
+    given: Ints
     judgement: Judgement
     rows: Ints
     corrected: Ints
@@ -452,7 +511,7 @@ class _Findings:
         column = table[own.label].combine_chunks()
         values = column.to_pylist()
         for at in range(low, high):
-            if self.corrected[at] != self.judgement.labels[at]:
+            if self.corrected[at] != self.given[at]:
                 values[self.rows[at] - start] = self.written[int(self.corrected[at])]
         stays = np.ones(stop - start, dtype=bool)
         stays[self.rows[low:high] - start] = self.stays[low:high]

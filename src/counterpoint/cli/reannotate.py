@@ -26,7 +26,8 @@ PLANTED = 0.1
 SHOWN = 10
 IN_PARTS = (
     "A corpus in parts is judged from disk by texts or embeddings and one label a row: leave out "
-    "--image, --subject, --object, --template, --separator, --truth, --noise, --budget and --limit."
+    "--image, --subject, --object, --template, --separator, --budget (fine-tuning holds all texts "
+    "in memory) and --limit."
 )
 MEASURES = (
     ("auroc", "AUROC"),
@@ -133,9 +134,10 @@ def reannotate(
         embedding=embedding,
         label=label,
         split=split,
+        truth=truth,
     )
     if parts is not None:
-        whole = (image, subject, object_, template, separator, truth, noise, budget, limit)
+        whole = (image, subject, object_, template, separator, budget, limit)
         if any(whole):
             raise SettingError(IN_PARTS)
     folder = out or run_folder("reannotate")
@@ -148,6 +150,8 @@ def reannotate(
                 encoder=encoder,
                 judge=judge,
                 policy=policy,  # type: ignore[arg-type]
+                noise=noise,
+                kind=kind,  # type: ignore[arg-type]
                 force=force,
                 on_progress=on_progress,
             )

@@ -46,6 +46,9 @@ class Part(Protocol):
     def labels(self) -> list[Any]:
         """Labels as the owner writes them."""
 
+    def truth(self) -> list[Any] | None:
+        """True labels as the owner writes them; None where there are none."""
+
     def held(self) -> NDArray[np.bool_]:
         """bool ``(n,)``, rows of a test split."""
 
@@ -64,6 +67,7 @@ class ParquetPart:
         embedding: column of lists of numbers, all of one length.
         label: column of the labels.
         split: column that marks test rows.
+        truths: column of the true labels.
     """
 
     path: Path
@@ -72,6 +76,7 @@ class ParquetPart:
     embedding: str | None
     label: str
     split: str | None
+    truths: str | None = None
 
     @property
     def name(self) -> str:
@@ -86,7 +91,7 @@ class ParquetPart:
 
     def items(self) -> Any:
         if self.text is not None:
-            texts = self._column(self.text).to_pylist()
+            texts = self._values(self.text)
             return [None if t is None or not str(t).strip() else str(t) for t in texts]
         column = self._column(str(self.embedding)).combine_chunks()
         try:
@@ -100,16 +105,22 @@ class ParquetPart:
         return _finite(z, self.path, 0)
 
     def labels(self) -> list[Any]:
-        found: list[Any] = self._column(self.label).to_pylist()
-        return found
+        return self._values(self.label)
+
+    def truth(self) -> list[Any] | None:
+        return None if self.truths is None else self._values(self.truths)
 
     def held(self) -> NDArray[np.bool_]:
         if self.split is None:
             return np.zeros(self.rows, dtype=bool)
-        return np.array([is_held(v) for v in self._column(self.split).to_pylist()], dtype=bool)
+        return np.array([is_held(value) for value in self._values(self.split)], dtype=bool)
 
     def table(self) -> Any:
         return self._read(None)
+
+    def _values(self, name: str) -> list[Any]:
+        found: list[Any] = self._column(name).to_pylist()
+        return found
 
     def _column(self, name: str) -> Any:
         return self._read([name])[name]
@@ -131,6 +142,7 @@ class ArrayPart:
         start, stop: which of them.
         given: labels of those rows.
         splits: where there are any.
+        truths: true labels, where there are any.
     """
 
     rows: StoredRows
@@ -138,6 +150,7 @@ class ArrayPart:
     stop: int
     given: Sequence[Any]
     splits: Sequence[Any] | None
+    truths: Sequence[Any] | None = None
 
     @property
     def source(self) -> Path:
@@ -164,6 +177,9 @@ class ArrayPart:
     def labels(self) -> list[Any]:
         return list(self.given)
 
+    def truth(self) -> list[Any] | None:
+        return None if self.truths is None else list(self.truths)
+
     def held(self) -> NDArray[np.bool_]:
         if self.splits is None:
             return np.zeros(len(self), dtype=bool)
@@ -177,6 +193,8 @@ class ArrayPart:
         }
         if self.splits is not None:
             columns["splits"] = list(self.splits)
+        if self.truths is not None:
+            columns["truth"] = list(self.truths)
         return arrow.table(columns)
 
 
@@ -193,6 +211,7 @@ def parquet_parts(
     label: str | None,
     embedding: str | None = None,
     split: str | None = None,
+    truth: str | None = None,
 ) -> list[ParquetPart]:
     """The files of a folder, in order of their names.
 
@@ -202,6 +221,7 @@ def parquet_parts(
         embedding: column of embeddings, lists of numbers.
         label: column of the labels.
         split: column that marks test rows.
+        truth: column of true labels.
 
     Raises:
         DataError: a file cannot be read or lacks a column.
@@ -211,7 +231,7 @@ def parquet_parts(
         raise SettingError("Name one column of content: text or embedding.")
     arrow = require("pyarrow", "data")
     parquet = require("pyarrow.parquet", "data")
-    wanted = {"text": text, "embedding": embedding, "label": label, "split": split}
+    wanted = (text, embedding, label, split, truth)
     parts = []
     for path in [folder] if folder.is_file() else sorted(folder.glob("*.parquet")):
         try:
@@ -221,10 +241,11 @@ def parquet_parts(
         there = about.schema_arrow.names
         if label is None:
             raise DataError(f"{folder}: say which column holds the labels. Columns: {there}.")
-        missing = [name for name in wanted.values() if name is not None and name not in there]
+        missing = [name for name in wanted if name is not None and name not in there]
         if missing:
             raise DataError(f"{path} has no column {missing[0]!r}. Columns: {', '.join(there)}.")
-        parts.append(ParquetPart(path, about.metadata.num_rows, text, embedding, label, split))
+        rows = about.metadata.num_rows
+        parts.append(ParquetPart(path, rows, text, embedding, label, split, truth))
     if not sum(map(len, parts)):
         raise DataError(f"{folder} has no rows.")
     return parts
@@ -233,6 +254,8 @@ def parquet_parts(
 def array_parts(path: Path) -> list[ArrayPart]:
     """The ``embeddings`` and ``labels`` of an ``.npz``, the embeddings left on disk.
 
+    ``classes``, ``splits`` and ``truth`` are taken where it holds them.
+
     Raises:
         DataError: it cannot be read, is compressed, or lacks an array.
     """
@@ -240,25 +263,41 @@ def array_parts(path: Path) -> list[ArrayPart]:
     with np.load(path, allow_pickle=False) as file:
         if "labels" not in file.files:
             raise DataError(f"{path} needs the arrays 'embeddings' and 'labels'.")
-        labels, classes = file["labels"], file["classes"] if "classes" in file.files else None
-        splits = file["splits"] if "splits" in file.files else None
-    if labels.ndim != 1:
-        raise DataError(f"{path}: so many rows carry one label each; got {labels.shape}.")
-    if len(labels) != len(rows) or (splits is not None and len(splits) != len(rows)):
-        raise DataError(f"{path}: {len(rows)} embeddings and {len(labels)} labels.")
-    given: Any = labels
-    if classes is not None and np.issubdtype(labels.dtype, np.integer):
-        given = np.array([*classes.tolist(), None], dtype=object)[np.where(labels < 0, -1, labels)]
+        wanted = ("labels", "splits", "truth")
+        columns = {name: file[name] for name in wanted if name in file.files}
+        classes = file["classes"] if "classes" in file.files else None
+    if columns["labels"].ndim != 1:
+        raise DataError(
+            f"{path}: so many rows carry one label each; got {columns['labels'].shape}."
+        )
+    for name, column in columns.items():
+        if len(column) != len(rows):
+            raise DataError(f"{path}: {len(rows)} embeddings and {len(column)} {name}.")
+        if name != "splits":
+            columns[name] = _named(column, classes)
+
+    def of(name: str, start: int) -> list[Any] | None:
+        found = columns.get(name)
+        return None if found is None else found[start : start + PART_ROWS].tolist()
+
     return [
         ArrayPart(
             rows,
             start,
             min(start + PART_ROWS, len(rows)),
-            given[start : start + PART_ROWS].tolist(),
-            None if splits is None else splits[start : start + PART_ROWS].tolist(),
+            columns["labels"][start : start + PART_ROWS].tolist(),
+            of("splits", start),
+            of("truth", start),
         )
         for start in range(0, len(rows), PART_ROWS)
     ]
+
+
+def _named(numbers: NDArray[Any], classes: NDArray[Any] | None) -> NDArray[Any]:
+    """Names for numbers, where there are any; None for those below 0."""
+    if classes is None or not np.issubdtype(numbers.dtype, np.integer):
+        return numbers
+    return np.array([*classes.tolist(), None], dtype=object)[np.where(numbers < 0, -1, numbers)]
 
 
 def array_rows(path: Path) -> int:

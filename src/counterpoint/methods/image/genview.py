@@ -51,10 +51,10 @@ class GenView(SimCLR):
 
     Before training every image gets one variant: noise up to a level is put on it and taken away
     by the generator, more where the object fills the picture, none where it is small (then the
-    variant is the image itself and the pair that of SimCLR). In a pair the variant's slot is drawn
-    for each sample; both views are augmented alike. ``w = B softmax(gamma q)`` over the batch of a
-    process, ``q = cos(foregrounds) - cos(backgrounds)`` of the two augmented views; no gradient
-    goes there.
+    variant is the image itself and the pair that of the host). The slot that the variant takes is
+    drawn for each sample; both views are augmented alike. ``w = B softmax(gamma q)`` over the batch
+    of a process, ``q = cos(foregrounds) - cos(backgrounds)`` of the two augmented views; no
+    gradient goes there.
 
     Foreground is told by the first principal direction of the generator's own features, one token
     a cell of its narrowest block, in place of CLIP's; the paper puts noise on a CLIP embedding of

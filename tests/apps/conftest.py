@@ -31,12 +31,18 @@ def _findings(
     count = len(texts)
     flagged = [a != b for a, b in zip(labels, suggested, strict=True)]
     trust = [(row + 1) / (count + 1) for row in range(count)]
+
+    def named(label: Any) -> Any:
+        if isinstance(label, list):
+            return [class_name(one) for one in label]
+        return None if label is None else class_name(label)
+
     found = {
         "row": list(range(count)),
-        "label": [class_name(label) for label in labels],
+        "label": [named(label) for label in labels],
         "credibility": list(credibility or trust),
         "flagged": flagged,
-        "suggested_label": [class_name(label) for label in suggested],
+        "suggested_label": [named(label) for label in suggested],
         "confidence": list(confidence or [0.9] * count),
         "neighbours": [[(row + step) % count for step in (1, 2)] for row in range(count)],
         "reason": ["3 of 5 neighbours are “x”" for _ in range(count)],
@@ -63,6 +69,18 @@ def _findings(
 def make_findings() -> Callable[..., Path]:
     """``make_findings(folder, texts, labels, suggested, **more)``: what a review needs."""
     return _findings
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    """Five rows with any number of labels, the first four of them suggestions, worst first."""
+    return _findings(
+        tmp_path / "several",
+        [f"text number {row}" for row in range(5)],
+        [["art", "law"], ["law"], [], ["art", "tea"], ["tea"]],
+        [["art", "law", "tea"], [], ["art"], ["law", "tea"], ["tea"]],
+        id=[f"n{row}" for row in range(5)],
+    )
 
 
 @pytest.fixture

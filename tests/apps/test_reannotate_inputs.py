@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ import pytest
 from pyarrow import parquet
 
 from counterpoint.apps.findings import BLIND_SPOT
-from counterpoint.apps.multi_label import NO_REVIEW
 from counterpoint.apps.reannotate import COLUMNS, reannotate, reannotate_corpus
+from counterpoint.apps.review.export import corrected_table
+from counterpoint.apps.review.intake import open_review
+from counterpoint.apps.review.queries import Filter, page, progress
 from counterpoint.apps.room import check_room
 from counterpoint.curation.corrector import Corrector
 from counterpoint.curation.judge import Judge
 from counterpoint.curation.noise import plant_marks
 from counterpoint.data.corpus import MultiLabelCorpus, read_corpus
-from counterpoint.data.findings import read_findings
 from counterpoint.errors import DataError, SettingError
 
 QUICK = Judge(neighbours=20, corrector=Corrector(hidden=32))
@@ -106,9 +108,6 @@ def test_files_policies_and_proof_of_several_labels(
     assert proof["methods"]["counterpoint"]["rows"]["auroc"] > 0.95
     assert proof["corrections"]["fixed"] > 10 * proof["corrections"]["broken"]
     assert set(proof["downstream"]) == {"raw", "corrected", "dropped", "true"}
-    assert NO_REVIEW in result["notes"]
-    with pytest.raises(DataError, match="holds several labels a row"):
-        read_findings(tmp_path / "o")
     forced = reannotate_corpus(corpus, judge=QUICK, force=True)
     assert forced["changed"] > result["changed"]
     dropped = reannotate_corpus(corpus, judge=QUICK, policy="drop")
@@ -116,6 +115,22 @@ def test_files_policies_and_proof_of_several_labels(
     every = reannotate_corpus(corpus, judge=QUICK, policy="all", budget=1)
     assert every["changed"] >= result["changed"]
     assert "one label a row" in every["budget"]["note"]
+
+
+def test_several_labels_can_be_reviewed(corpus: MultiLabelCorpus, tmp_path: Path) -> None:
+    folder = tmp_path / "o"
+    result = reannotate_corpus(corpus, folder, judge=QUICK)
+    with closing(open_review(folder)) as store:
+        worst, *_ = found = page(store, "ada", Filter(), limit=200)
+        assert progress(store, "ada", Filter())["total"] == result["flagged"]
+        assert {one["kind"] for one in found} == {"missing", "wrong", "exchanged"}
+        store.decide("ada", worst["row"], "accept", worst["suggested"])
+        table, disputed = corrected_table(store, folder)
+    assert disputed == 0
+    before = corpus.table["y"].to_pylist()
+    after = table["y"].to_pylist()
+    assert [row for row in range(600) if before[row] != after[row]] == [worst["row"]]
+    assert set(after[worst["row"]]) == set(worst["suggested"])
 
 
 def test_noise_is_planted_in_several_labels(corpus: MultiLabelCorpus) -> None:

@@ -145,6 +145,71 @@ def test_a_whole_review_by_keyboard(findings: Path, review: Callable[..., Review
     assert running.said()[2] == ("accept", "cat")
 
 
+def test_a_whole_review_of_several_labels_by_keyboard(
+    several: Path, review: Callable[..., Review], tmp_path: Path
+) -> None:
+    running = review(several)
+    page = running.page()
+    wait(page, 0)
+    assert page.locator("#given .one").all_inner_texts() == ["art", "law"]
+    assert page.locator("#suggested .better").all_inner_texts() == ["tea"]
+    changes = page.locator("#queue .change").all_inner_texts()
+    assert changes == ["+ tea", "− law", "+ art", "+ law, − art"]
+    assert not page.locator("#rerank").is_visible()
+    press(page, "a", 1)
+    assert page.locator("#given .given").all_inner_texts() == ["law"]
+    assert page.locator("#suggested").inner_text() == "no label"
+    press(page, "k", 2)
+    page.keyboard.press("o")
+    assert page.locator("#chosen").inner_text() == "art"
+    assert page.locator("#matches [aria-selected=true]").inner_text().startswith("art")
+    page.keyboard.press("Enter")
+    assert page.locator("#chosen").inner_text() == "no label"
+    page.keyboard.type("EA")
+    page.keyboard.press("Enter")
+    page.keyboard.type("la")
+    page.keyboard.press("Enter")
+    assert page.locator("#chosen .one").all_inner_texts() == ["law", "tea"]
+    assert page.locator("#matches [aria-checked=true]").count() == 2
+    press(page, "Control+Enter", 3)
+    press(page, "s")
+    assert "1 row skipped" in page.locator("#empty-hint").inner_text()
+    assert running.said() == {
+        0: ("accept", ["art", "law", "tea"]),
+        1: ("keep", ["law"]),
+        2: ("other", ["law", "tea"]),
+        3: ("skip", None),
+    }
+    page.keyboard.press("u")
+    press(page, "u", 2)
+    assert running.said().keys() == {0, 1}
+    page.keyboard.press("o")
+    page.keyboard.press("Escape")
+    page.keyboard.press("r")
+    page.keyboard.press("o")
+    page.keyboard.press("Enter")
+    press(page, "Control+Enter", 3)
+    assert running.said()[2] == ("keep", [])
+    page.locator("[name=suggested]").select_option("law")
+    wait(page, 3)
+    assert page.locator("#queue li").count() == 1
+    page.locator("[name=status]").select_option("decided")
+    page.locator("[name=suggested]").select_option("tea")
+    wait(page, 0)
+    assert "Decided: “art, law, tea”" in page.locator("#standing").inner_text()
+
+
+def test_several_labels_by_mouse(several: Path, review: Callable[..., Review]) -> None:
+    running = review(several)
+    page = running.page()
+    page.get_by_role("button", name="Edit").click()
+    page.locator("#matches li", has_text="tea").click()
+    page.locator("#matches li", has_text="law").click()
+    page.get_by_role("button", name="Decide").click()
+    wait(page, 1)
+    assert running.said() == {0: ("other", ["art"])}
+
+
 def test_moves_without_deciding(findings: Path, review: Callable[..., Review]) -> None:
     running = review(findings)
     page = running.page()

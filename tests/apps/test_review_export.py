@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("pyarrow")
+import pyarrow as arrow
 from pyarrow import parquet
 
 from counterpoint.apps.review.export import export, inert
 from counterpoint.apps.review.intake import open_review
+from counterpoint.data.findings import Findings
 from counterpoint.errors import SettingError
 
 
@@ -73,6 +75,47 @@ def test_rows_on_which_reviewers_disagree_keep_their_label(findings: Path, tmp_p
     assert [line["label"] for line in lines(tmp_path / "c.csv")][:2] == ["cat", "owl"]
     export(store, findings, tmp_path / "c.csv", "corrected", "ada")
     assert [line["label"] for line in lines(tmp_path / "c.csv")][:2] == ["dog", "owl"]
+
+
+def test_decisions_on_several_labels_are_lists(several: Path, tmp_path: Path) -> None:
+    store = open_review(several)
+    store.decide("ada", 0, "accept", ["art", "law", "tea"])
+    store.decide("ada", 1, "accept", [])
+    store.decide("ada", 3, "skip")
+    export(store, several, tmp_path / "d.csv", "decisions")
+    first, second, third = lines(tmp_path / "d.csv")
+    assert (first["before"], first["after"]) == ('["art", "law"]', '["art", "law", "tea"]')
+    assert (second["after"], third["after"]) == ("[]", "")
+    export(store, several, tmp_path / "d.parquet", "decisions")
+    table = parquet.read_table(tmp_path / "d.parquet")
+    assert table["after"].to_pylist() == [["art", "law", "tea"], [], None]
+
+
+def test_corrected_lists_keep_types_and_what_did_not_change(
+    make_findings: Any, tmp_path: Path
+) -> None:
+    given = [[30, 4], [4], None, [], [4, 30]]
+    folder = make_findings(tmp_path / "f", list("pqrst"), given, [[4], [4, 30], None, [4], [30, 4]])
+    store = open_review(folder)
+    store.decide("ada", 0, "accept", ["4"])
+    store.decide("ada", 1, "accept", ["4", "30"])
+    store.decide("ada", 3, "accept", ["4"])
+    store.decide("ada", 4, "accept", ["4", "30"])
+    store.decide("bob", 3, "keep")
+    found = export(store, folder, tmp_path / "c.parquet", "corrected")
+    after = parquet.read_table(tmp_path / "c.parquet")["label"]
+    assert after.type == parquet.read_table(folder / "source.parquet")["label"].type
+    assert after.to_pylist() == [[4], [4, 30], None, [], [4, 30]]
+    assert found["disputed"] == 1
+
+
+def test_corrected_texts_of_several_labels_are_written_as_their_owner_does() -> None:
+    table = arrow.table({"y": ["b; a ", "a", "", None], "n": [1, 2, 3, 4]})
+    found = arrow.table({"label": [["a", "b"], ["a"], None, None]})
+    findings = Findings("t.csv", "text", "y", "n", None, table, found, separator=";")
+    after = findings.relabelled({0: ["b"], 1: ["a", "b"]})
+    assert after["y"].to_pylist() == ["b", "a;b", "", None]
+    assert after["n"].to_pylist() == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

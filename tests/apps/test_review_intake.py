@@ -11,7 +11,7 @@ pytest.importorskip("pyarrow")
 
 from counterpoint.apps.reannotate import reannotate_corpus
 from counterpoint.apps.review import queries
-from counterpoint.apps.review.intake import HEAD, KINDS, _fields, open_review
+from counterpoint.apps.review.intake import HEAD, KINDS, _fields, kind_of, open_review
 from counterpoint.curation.corrector import Corrector
 from counterpoint.curation.judge import Judge
 from counterpoint.data.corpus import read_corpus
@@ -77,6 +77,37 @@ def test_new_results_of_the_same_corpus_keep_decisions(findings: Path, make_find
     store = open_review(findings)
     found = queries.page(store, "ada", queries.Filter(), status="any")
     assert [(item["row"], item["action"]) for item in found] == [(0, "keep"), (5, None)]
+
+
+def test_decisions_outlive_a_new_layout_of_the_tables(findings: Path) -> None:
+    store = open_review(findings)
+    store.decide("ada", 0, "keep")
+    with store.writing() as database:
+        for table in ("value", "member"):
+            database.execute(f"DELETE FROM {table}")
+        database.execute("UPDATE meta SET value = SUBSTR(value, 3) WHERE key = 'stamp'")
+    store.close()
+    store = open_review(findings)
+    found = queries.page(store, "ada", queries.Filter(), status="any")
+    assert [(item["row"], item["action"]) for item in found][:2] == [(0, "keep"), (1, None)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "given", "suggested", "kind"),
+    [
+        ("“a” is likely missing (90%; 5 of 9 neighbours carry it)", [], ["a"], "missing"),
+        ("“a” is likely wrong (90%; 0 of 9 neighbours carry it)", ["a"], [], "wrong"),
+        ("“a” is likely missing …; “b” is likely wrong …", ["b"], ["a"], "exchanged"),
+        ("“a” is perhaps missing (60%; 67% of the rows of this content carry it)", [], ["a"],
+         "duplicate"),
+        ("“a” is hardly missing (9%; 0 of 9 neighbours carry it)", ["b"], ["b"], "agrees"),
+        ("41 of 50 neighbours are “plant”", "food", "plant", "neighbours"),
+        ("the same content carries “b” in 2 rows", "a", "b", "duplicate"),
+    ],
+)  # fmt: skip
+def test_kinds_of_findings(reason: str, given: Any, suggested: Any, kind: str) -> None:
+    assert kind_of(reason, given, suggested) == kind
+    assert kind in KINDS
 
 
 def test_long_texts_are_cut_until_asked_for(make_findings: Any, tmp_path: Path) -> None:

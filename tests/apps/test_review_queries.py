@@ -19,7 +19,8 @@ ROWS = 100_000
 
 
 def rows(store: Store, *args: Any, **more: Any) -> list[int]:
-    return [item["row"] for item in queries.page(store, "ada", Filter(*args), **more)]
+    asked = {name: more.pop(name) for name in ("given", "suggested", "kind") if name in more}
+    return [item["row"] for item in queries.page(store, "ada", Filter(*args, **asked), **more)]
 
 
 def test_filters(make_findings: Any, tmp_path: Path) -> None:
@@ -47,6 +48,32 @@ def test_filters(make_findings: Any, tmp_path: Path) -> None:
     classes = queries.classes(store, "ada")
     assert classes[0] == {"name": "a", "given": 2, "suggested": 1}
     assert queries.kinds(store, "ada")["neighbours"]["count"] == 4
+
+
+def test_filters_on_several_labels_ask_what_changes(several: Path) -> None:
+    store = open_review(several)
+    assert rows(store, given="law") == [1]
+    assert rows(store, suggested="tea") == [0]
+    assert rows(store, suggested="law") == [3]
+    assert rows(store, "all", suggested="tea") == [0, 4]
+    assert rows(store, "all", given="tea") == [4]
+    assert rows(store, kind="exchanged") == [3]
+    assert queries.progress(store, "ada", Filter(given="law"))["total"] == 1
+    assert queries.classes(store, "ada") == [
+        {"name": "art", "given": 1, "suggested": 1},
+        {"name": "law", "given": 1, "suggested": 1},
+        {"name": "tea", "given": 0, "suggested": 1},
+    ]
+    store.decide("ada", 1, "accept", [])
+    store.decide("ada", 2, "skip")
+    first = queries.page(store, "ada", Filter(), status="any")[1]
+    assert (first["label"], first["suggested"], first["after"]) == (["law"], [], [])
+    row = queries.row(store, "ada", 0)
+    assert (row["label"], row["suggested"]) == (["art", "law"], ["art", "law", "tea"])
+    assert [(near["label"], near["decided"]) for near in row["neighbours"]] == [
+        (["law"], []),
+        ([], None),
+    ]
 
 
 def test_states_and_pages(findings: Path) -> None:
@@ -97,9 +124,10 @@ def many(tmp_path_factory: Any) -> Store:
     count = f"WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS - 1})"
     with store.writing() as database:
         database.execute("INSERT INTO queue VALUES (0, NULL, 0, 99000)")
-        database.executemany(
-            "INSERT INTO class VALUES (?, ?)", [(i, f"class {i}") for i in range(50)]
-        )
+        classes = [(i, f"class {i}") for i in range(50)]
+        database.executemany("INSERT INTO class VALUES (?, ?)", classes)
+        database.executemany("INSERT INTO value VALUES (?, ?)", classes)
+        database.execute("INSERT INTO member SELECT id, id FROM class")
         database.execute(
             f"{count} INSERT INTO content SELECT i, 'text ' || i, 300, "
             "printf('%.300c', 'x'), '{}', '[1, 2, 3, 4, 5]', 'why', NULL FROM n"

@@ -84,6 +84,13 @@ def test_can_be_undone_and_repeated(clusters: Path) -> None:
     assert queries.page(store, "ada", Filter("all"), status="decided") == []
 
 
+def test_several_labels_are_not_re_ranked(several: Path) -> None:
+    store = open_review(several)
+    store.decide("ada", 0, "keep")
+    with pytest.raises(SettingError, match="one label a row"):
+        rerank(store, several, "ada")
+
+
 def test_needs_decisions_and_embeddings(clusters: Path) -> None:
     store = open_review(clusters)
     store.decide("ada", 0, "skip")

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from counterpoint.apps.review.store import StaleError, Store, check_reviewer
 from counterpoint.errors import DataError, SettingError
 
 
-def said(store: Store, reviewer: str | None = None) -> dict[int, tuple[str, str | None]]:
+def said(store: Store, reviewer: str | None = None) -> dict[int, tuple[str, Any]]:
     return {d["row"]: (d["action"], d["after"]) for d in store.decisions(reviewer)}
 
 
@@ -77,14 +78,47 @@ def test_a_decision_on_something_else_than_was_seen_is_refused(findings: Path) -
         (99, "keep", None, "no row 99"),
         (0, "other", "cow", "no class 'cow'"),
         (0, "accept", None, "no class None"),
+        (0, "other", ["dog"], "one label"),
     ],
 )
 def test_wrong_decisions_are_refused(
-    findings: Path, row: int, action: str, after: str | None, says: str
+    findings: Path, row: int, action: str, after: Any, says: str
 ) -> None:
     store = open_review(findings)
     with pytest.raises(SettingError, match=says):
         store.decide("ada", row, action, after)  # type: ignore[arg-type]
+    assert said(store) == {}
+
+
+def test_several_labels_are_kept_as_lists_in_the_order_of_the_classes(several: Path) -> None:
+    store = open_review(several)
+    made = store.decide("ada", 0, "other", ["tea", "art", "tea"])
+    assert made.after == ["art", "tea"]
+    assert store.standing("ada", 0) == made
+    store.decide("ada", 1, "accept", [])
+    store.decide("ada", 2, "keep")
+    store.decide("ada", 3, "skip")
+    assert said(store) == {
+        0: ("other", ["art", "tea"]),
+        1: ("accept", []),
+        2: ("keep", []),
+        3: ("skip", None),
+    }
+    first = store.decisions()[0]
+    assert (first["before"], first["suggested"]) == (["art", "law"], ["art", "law", "tea"])
+    assert store.undo("ada") == 3
+    assert store.undo("ada") == 2
+    assert said(store).keys() == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("after", "says"),
+    [("art", "a list of labels"), (["art", "cow"], "no class 'cow'"), (None, "no class None")],
+)
+def test_wrong_lists_are_refused(several: Path, after: Any, says: str) -> None:
+    store = open_review(several)
+    with pytest.raises(SettingError, match=says):
+        store.decide("ada", 0, "other", after)
     assert said(store) == {}
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from counterpoint.apps.findings import held_notes, origin
+from counterpoint.apps.for_review import review_files
 from counterpoint.apps.marks_proof import prove
 from counterpoint.apps.reasons import classes_name
 from counterpoint.apps.representations import represent
@@ -39,10 +41,6 @@ DOUBTFUL = 0.01
 SHOWN_NEIGHBOURS = 5
 MOST_SHOWN = 200
 NOT_JUDGED = "not judged: content or labels are missing"
-NO_REVIEW = (
-    "A review shows rows with one label each; go through label_credibility.parquet or "
-    "corrections.csv instead."
-)
 ONLY_FROZEN = "Fine-tuning needs one label a row; the frozen judgement stands."
 BLIND_SPOT = (
     "Neighbours see labels that differ from those of similar rows. A label that is missing or "
@@ -116,10 +114,9 @@ def reannotate_marks(
 ) -> dict[str, Any]:
     """`counterpoint.apps.reannotate.reannotate_corpus` for rows with any number of labels.
 
-    Writes ``credibility.parquet``, ``corrections.csv``, ``denoised.parquet`` and ``config.yaml`` as
-    that does, with lists of labels, and ``label_credibility.parquet``: ``row``, ``label``,
-    ``given``, ``credibility`` (of the label, or of its absence), ``flagged``; every given label,
-    and every absent one that is missing with a probability of at least 0.01.
+    Writes the files that it writes, with lists of labels, and ``label_credibility.parquet``:
+    ``row``, ``label``, ``given``, ``credibility`` (of the label, or of its absence), ``flagged``;
+    every given label, and every absent one that is missing with a probability of at least 0.01.
 
     Args:
         corpus: see `counterpoint.data.corpus.read_corpus`.
@@ -155,9 +152,10 @@ def reannotate_marks(
         gated, _ = _applied(found, "gated", fixed)
         _, left = _applied(found, "drop", fixed)
         result["proof"] = prove(found, corpus.truth[rows], z, gated, left, on_progress)
+    result["encoder"] = encoder
     result["settings"] = {**asdict(judge), "policy": policy, "budget": budget}
     if folder is not None:
-        result["files"] = _written(folder, corpus, found, rows, corrected, kept, encoder, result)
+        result["files"] = _written(folder, corpus, found, rows, z, corrected, kept, result)
     return result
 
 
@@ -295,7 +293,7 @@ def _described(
             for at, said in _worst(found, corpus.classes)
         ],
         "histogram": np.histogram(found.credibility, bins=20, range=(0, 1))[0].tolist(),
-        "notes": [BLIND_SPOT, NO_REVIEW, *held_notes(corpus)],
+        "notes": [BLIND_SPOT, *held_notes(corpus)],
     }
 
 
@@ -342,9 +340,9 @@ def _written(
     corpus: MultiLabelCorpus,
     found: MarksJudgement,
     rows: Ints,
+    z: NDArray[Any],
     corrected: Flags,
     kept: Flags,
-    encoder: str | None,
     result: dict[str, Any],
 ) -> dict[str, str]:
     arrow = require("pyarrow", "data")
@@ -372,7 +370,7 @@ def _written(
     every = np.ones(len(corpus), dtype=bool)
     every[rows] = kept
     denoised = _relabelled(corpus, marks).filter(every)
-    settings = {"data": corpus.name, "encoder": encoder, **result["settings"]}
+    settings = {"data": corpus.name, "encoder": result["encoder"], **result["settings"]}
     labels = arrow.table(_label_rows(found, rows, corpus.classes))
     writers: dict[str, Callable[[Any], None]] = {
         FOUND: lambda file: parquet.write_table(credibility, file),
@@ -380,6 +378,7 @@ def _written(
         "corrections.csv": lambda file: csv.write_csv(worst, file),
         "denoised.parquet": lambda file: parquet.write_table(denoised, file),
         "config.yaml": lambda file: file.write(yaml.safe_dump(settings, sort_keys=False).encode()),
+        **review_files(corpus, rows, z),
     }
     for name, write in writers.items():
         write_whole(folder / name, write)

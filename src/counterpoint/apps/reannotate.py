@@ -16,22 +16,21 @@ from numpy.typing import NDArray
 
 from counterpoint.apps.findings import described, worst_first
 from counterpoint.apps.fine_tuned import fine_tuned
+from counterpoint.apps.for_review import review_files
 from counterpoint.apps.label_proof import prove
 from counterpoint.apps.multi_label import ONLY_FROZEN, reannotate_marks, reannotate_sets
 from counterpoint.apps.policies import Policy, applied
 from counterpoint.apps.reasons import reasons
 from counterpoint.apps.representations import represent
 from counterpoint.apps.room import check_room
-from counterpoint.apps.thumbnails import encoded
 from counterpoint.curation.corrector import Corrector
-from counterpoint.curation.credibility import centred
 from counterpoint.curation.duplicates import same_content
 from counterpoint.curation.fine_tuning import FineTuning
 from counterpoint.curation.judge import Judge, Judgement
 from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import number_classes
 from counterpoint.data.corpus import Corpus, MultiLabelCorpus, Rows, relabelled
-from counterpoint.data.findings import EMBEDDINGS, FOUND, PICTURES, SOURCE, source_table
+from counterpoint.data.findings import FOUND
 from counterpoint.data.label_sets import is_list
 from counterpoint.errors import DataError, SettingError, require, unknown_name
 from counterpoint.files import check_writable, write_whole
@@ -367,19 +366,8 @@ def _written(
         "corrections.csv": lambda file: csv.write_csv(worst, file),
         "denoised.parquet": lambda file: parquet.write_table(denoised.filter(every), file),
         "config.yaml": lambda file: file.write(yaml.safe_dump(settings, sort_keys=False).encode()),
-        SOURCE: lambda file: parquet.write_table(source_table(corpus), file),
-        EMBEDDINGS: lambda file: np.save(file, _in_place(z, rows, len(corpus))),
+        **review_files(corpus, rows, z),
     }
-    if corpus.kind == "images" and corpus.folder is None:
-        pictures = arrow.table({"picture": [encoded(item)[1] for item in corpus.items]})
-        writers[PICTURES] = lambda file: parquet.write_table(pictures, file)
     for name, write in writers.items():
         write_whole(folder / name, write)
     return {name: str(folder / name) for name in writers}
-
-
-def _in_place(z: NDArray[Any], rows: Ints, count: int) -> NDArray[np.float16]:
-    """Centred rows as they were compared, in half precision; NaN where nothing was judged."""
-    placed = np.full((count, z.shape[1]), np.nan, dtype=np.float16)
-    placed[rows] = centred(z)
-    return placed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.data.classes import class_name
-from counterpoint.data.corpus import Corpus
+from counterpoint.data.corpus import MultiLabelCorpus, Rows
+from counterpoint.data.label_sets import label_set, mark, rewritten
 from counterpoint.errors import DataError, require
 
 FOUND = "credibility.parquet"
@@ -28,6 +29,7 @@ class Findings:
 
     Attributes:
         name, kind, label, content, folder, truth_column: as of `Corpus`.
+        separator: as of `MultiLabelCorpus`.
         table: a pyarrow table with the owner's columns, labels as they were judged.
         found: a pyarrow table with the columns of `counterpoint.reannotate`.
     """
@@ -40,27 +42,47 @@ class Findings:
     table: Any
     found: Any
     truth_column: str | None = None
+    separator: str | None = None
 
-    def relabelled(self, labels: Mapping[int, str]) -> Any:
+    @property
+    def several(self) -> bool:
+        """Whether a row carries any number of labels."""
+        return bool(require("pyarrow", "data").types.is_list(self.found["label"].type))
+
+    def relabelled(self, labels: Mapping[int, Any]) -> Any:
         """The table with the classes ``labels`` in the rows named, as its owner writes them.
+
+        A class a row, or a list of classes where a row may carry several.
 
         Every other row keeps its value to the letter.
         """
         arrow = require("pyarrow", "data")
         column = self.table[self.label]
-        values = column.to_pylist()
+        changed = self._sets if self.several else self._singles
+        values = changed(column.to_pylist(), labels)
+        at = self.table.column_names.index(self.label)
+        array = arrow.array(values, type=column.type)
+        return self.table.set_column(at, self.label, array).replace_schema_metadata(None)
+
+    def _singles(self, values: list[Any], labels: Mapping[int, str]) -> list[Any]:
         written: dict[str, Any] = {}
         for value in values:
             written.setdefault(class_name(value), value)
         for row, label in labels.items():
             if class_name(values[row]) != label:
                 values[row] = written.get(label, label)
-        at = self.table.column_names.index(self.label)
-        changed = arrow.array(values, type=column.type)
-        return self.table.set_column(at, self.label, changed).replace_schema_metadata(None)
+        return values
+
+    def _sets(self, values: list[Any], labels: Mapping[int, Sequence[str]]) -> list[Any]:
+        sets = [label_set(value, self.separator) for value in values]
+        classes, marks = mark(sets, list(labels.values()))
+        old, decided = marks[: len(values)], marks[len(values) :]
+        new = old.copy()
+        new[list(labels)] = decided
+        return rewritten(values, old, new, classes, self.separator)
 
 
-def source_table(corpus: Corpus) -> Any:
+def source_table(corpus: Rows) -> Any:
     """The owner's table, with what a review must know of the corpus in its metadata."""
     about = {
         "name": corpus.name,
@@ -69,6 +91,7 @@ def source_table(corpus: Corpus) -> Any:
         "content": corpus.content,
         "truth_column": corpus.truth_column,
         "folder": None if corpus.folder is None else str(corpus.folder),
+        "separator": corpus.separator if isinstance(corpus, MultiLabelCorpus) else None,
     }
     old = corpus.table.schema.metadata or {}
     return corpus.table.replace_schema_metadata({**old, _KEY: json.dumps(about).encode()})
@@ -80,11 +103,6 @@ def check_findings(folder: Path) -> None:
     Raises:
         DataError: it does not.
     """
-    if _several_labels(folder / FOUND):
-        raise DataError(
-            f"{folder / FOUND} holds several labels a row, and a review shows rows with one. Go "
-            "through corrections.csv there instead."
-        )
     missing = [name for name in (FOUND, SOURCE) if not (folder / name).is_file()]
     if missing:
         there = "is no folder" if not folder.is_dir() else f"has no {' and no '.join(missing)}"
@@ -92,15 +110,6 @@ def check_findings(folder: Path) -> None:
             f"{folder} {there}: a review needs what reannotate writes. Run "
             f"`counterpoint reannotate FILE --out {folder}` first."
         )
-
-
-def _several_labels(file: Path) -> bool:
-    arrow = require("pyarrow", "data")
-    try:
-        kind = require("pyarrow.parquet", "data").read_schema(file).field("label").type
-    except (arrow.ArrowException, OSError, KeyError):
-        return False
-    return bool(arrow.types.is_list(kind))
 
 
 def read_findings(folder: Path) -> Findings:

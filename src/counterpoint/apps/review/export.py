@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from counterpoint.apps.review.labels import Label
 from counterpoint.apps.review.store import Store
 from counterpoint.data.findings import read_findings
 from counterpoint.errors import SettingError, require
@@ -33,7 +34,8 @@ def decisions_table(store: Store, reviewer: str | None = None) -> Any:
     arrow = require("pyarrow", "data")
     said = store.decisions(reviewer)
     columns = {name: [d["made" if name == "when" else name] for d in said] for name in _COLUMNS}
-    types = {"row": arrow.int64()}
+    kept = arrow.list_(arrow.string()) if store.several else arrow.string()
+    types = {"row": arrow.int64(), **dict.fromkeys(("before", "suggested", "after"), kept)}
     return arrow.table(
         {
             name: arrow.array(values, types.get(name, arrow.string()))
@@ -53,11 +55,13 @@ def corrected_table(store: Store, folder: Path, reviewer: str | None = None) -> 
     Returns:
         The table; how many rows keep their label because reviewers disagree.
     """
-    said: dict[int, set[str]] = defaultdict(set)
+    said: dict[int, list[Label]] = defaultdict(list)
     for decision in store.decisions(reviewer):
         if decision["after"] is not None:
-            said[decision["row"]].add(decision["after"])
-    agreed = {row: next(iter(labels)) for row, labels in said.items() if len(labels) == 1}
+            said[decision["row"]].append(decision["after"])
+    agreed = {
+        row: labels[0] for row, labels in said.items() if all(one == labels[0] for one in labels)
+    }
     return read_findings(folder).relabelled(agreed), len(said) - len(agreed)
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.apps.review.labels import Label, names, written
 from counterpoint.apps.review.store import FIRST_QUEUE, Store
 from counterpoint.data.classes import number_classes
 from counterpoint.data.findings import FOUND, SOURCE, Findings, check_findings, read_findings
 from counterpoint.errors import DataError
+from counterpoint.probes.inputs import Ints
 from counterpoint.progress import OnProgress, Progress
 
 HEAD = 4000
@@ -23,6 +25,9 @@ HEAD = 4000
 TITLE = 160
 KINDS = {
     "neighbours": "neighbours and corrector disagree with the label",
+    "missing": "labels are missing",
+    "wrong": "labels are wrong",
+    "exchanged": "some labels are missing, others wrong",
     "duplicate": "the same content carries other labels",
     "decisions": "your decisions on similar rows",
     "doubtful": "another label is likelier, but not by enough",
@@ -36,6 +41,10 @@ _BEGINNINGS = {
     "protected": "protected",
     "doubtful": "doubtful",
 }
+_DIVIDED = "of the rows of this content carry it"
+_LAYOUT = 2
+"""Grows when the tables that findings are brought into change; decisions stay."""
+
 _FIELDS = 8
 _LONGEST_FIELD = 200
 _STEP = 10_000
@@ -63,11 +72,11 @@ def open_review(folder: Path, on_progress: OnProgress | None = None) -> Store:
 def _stamp(folder: Path) -> str:
     """Tells one writing of the findings from another."""
     stats = [(folder / name).stat() for name in (FOUND, SOURCE)]
-    return " ".join(f"{stat.st_mtime_ns}:{stat.st_size}" for stat in stats)
+    return f"{_LAYOUT} " + " ".join(f"{stat.st_mtime_ns}:{stat.st_size}" for stat in stats)
 
 
 def _bring_in(store: Store, findings: Findings, stamp: str, on_progress: OnProgress | None) -> None:
-    labels = [name or "" for name in findings.found["label"].to_pylist()]
+    labels = [written(label) for label in findings.found["label"].to_pylist()]
     contents = _contents(findings)
     digest = _digest(labels, contents)
     with store.writing() as database:
@@ -79,7 +88,7 @@ def _bring_in(store: Store, findings: Findings, stamp: str, on_progress: OnProgr
                 f"{store.file} holds decisions on other rows or labels than {store.file.parent} "
                 f"now does. Move it away to begin anew, or run reannotate into another folder."
             )
-        for table in ("class", "content", "queue", "item"):
+        for table in ("class", "value", "member", "content", "queue", "item"):
             database.execute(f"DELETE FROM {table}")
         _fill(database, findings, labels, contents, on_progress)
         about = {
@@ -88,6 +97,7 @@ def _bring_in(store: Store, findings: Findings, stamp: str, on_progress: OnProgr
             "name": findings.name,
             "kind": findings.kind,
             "folder": str(findings.folder or ""),
+            "several": "1" if findings.several else "",
         }
         database.executemany("REPLACE INTO meta VALUES (?, ?)", about.items())
         database.execute("ANALYZE")
@@ -101,10 +111,8 @@ def _fill(
     on_progress: OnProgress | None,
 ) -> None:
     found = findings.found
-    suggested = [name or "" for name in found["suggested_label"].to_pylist()]
-    classes, codes = number_classes([*labels, *suggested])
-    given, better = codes.numpy()[: len(labels)], codes.numpy()[len(labels) :]
-    database.executemany("INSERT INTO class VALUES (?, ?)", enumerate(classes))
+    before, after = found["label"].to_pylist(), found["suggested_label"].to_pylist()
+    given, better = _numbered(database, before, after)
     reasons = found["reason"].to_pylist()
     flagged = found["flagged"].to_numpy(zero_copy_only=False).astype(bool)
     credibility, confidence = found["credibility"].to_numpy(), found["confidence"].to_numpy()
@@ -120,7 +128,7 @@ def _fill(
             int(better[row]),
             float(credibility[row]),
             float(confidence[row]),
-            kind_of(reasons[row], bool(flagged[row])),
+            kind_of(reasons[row], before[row], after[row]),
             None,
             None,
         )
@@ -137,12 +145,43 @@ def _fill(
     )
 
 
-def kind_of(reason: str, flagged: bool) -> str:
-    """The key of `KINDS` that a sentence of `counterpoint.apps.reasons` belongs to."""
+def _numbered(
+    database: sqlite3.Connection, before: list[Label | None], after: list[Label | None]
+) -> tuple[Ints, Ints]:
+    """Keeps every class and every label or list of them; the numbers of the latter, -1 for none."""
+    values = {written(label): names(label) for label in (*before, *after) if label is not None}
+    values.pop("", None)
+    classes, _ = number_classes(list({name for own in values.values() for name in own}))
+    class_number = {name: at for at, name in enumerate(classes)}
+    number = {text: at for at, text in enumerate(values)}
+    members = ((number[text], class_number[name]) for text, own in values.items() for name in own)
+    database.executemany("INSERT INTO class VALUES (?, ?)", enumerate(classes))
+    database.executemany("INSERT INTO value VALUES (?, ?)", enumerate(values))
+    database.executemany("INSERT INTO member VALUES (?, ?)", members)
+    given, better = (
+        np.array([number.get(written(label), -1) for label in labels]) for labels in (before, after)
+    )
+    return given, better
+
+
+def kind_of(reason: str, given: Label, suggested: Label) -> str:
+    """The key of `KINDS` that a finding belongs to.
+
+    Args:
+        reason: a sentence of `counterpoint.apps.reasons` or `counterpoint.apps.multi_label`.
+        given, suggested: label, or labels.
+    """
     for beginning, kind in _BEGINNINGS.items():
         if reason.startswith(beginning):
             return kind
-    return "neighbours" if flagged else "agrees"
+    if given == suggested:
+        return "agrees"
+    if isinstance(given, str):
+        return "neighbours"
+    if _DIVIDED in reason:
+        return "duplicate"
+    added, taken = set(suggested) - set(given), set(given) - set(suggested)
+    return "exchanged" if added and taken else "missing" if added else "wrong"
 
 
 def _contents(findings: Findings) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -21,11 +22,23 @@ _STATUS = {
     "any": "1",
 }
 _NAMED = (
-    "FROM item i JOIN class a ON a.id = i.label JOIN class b ON b.id = i.suggested "
+    "FROM item i JOIN value a ON a.id = i.label JOIN value b ON b.id = i.suggested "
     "JOIN content c ON c.row = i.row LEFT JOIN decision d "
     "ON d.reviewer = :reviewer AND d.row = i.row AND d.current = 1 WHERE i.queue = :queue"
 )
 """Joins everything to items; only for a few of them."""
+
+_HAVING = (
+    "(SELECT m.value FROM member m JOIN class ON class.id = m.class WHERE class.name = :{side})"
+)
+_CARRYING = {
+    False: "i.{side} = (SELECT id FROM value WHERE name = :{side})",
+    True: f"((i.label IN {_HAVING}) + (i.suggested IN {_HAVING}) + (i.label = i.suggested) "
+    f"IN (1, 3) AND i.{{side}} IN {_HAVING})",
+}
+"""Items that carry a class on one side, and on the other one only where both are the same."""
+
+_LABELS = ("label", "suggested", "after")
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,10 @@ class Filter:
 
     Attributes:
         scope: suggestions alone, or all rows.
-        given, suggested: names of classes; None for any.
+        given: class that a row carries, and that its suggestion, if there is one, takes away; None
+            for any.
+        suggested: class that the suggestion gives it, or that it carries where there is none; None
+            for any.
         kind: a key of `KINDS`; None for any.
         least, most: bounds of the confidence.
     """
@@ -89,7 +105,8 @@ def page(
     with store.reading() as database:
         cursor = database.execute(query, values)
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        found = [dict(zip(names, row, strict=True)) for row in cursor]
+    return [{**one, **{name: store.read(one[name]) for name in _LABELS}} for one in found]
 
 
 def progress(store: Store, reviewer: str, chosen: Filter) -> dict[str, int]:
@@ -123,11 +140,17 @@ def row(store: Store, reviewer: str, number: int) -> dict[str, Any]:
             raise SettingError(f"There is no row {number} with a label to review.")
         names = ("rank", "label", "suggested", "credibility", "confidence", "kind", "reason")
         near = [_neighbour(database, values | {"row": one}) for one in json.loads(found[10])]
-    shown = [neighbour for neighbour in near if neighbour is not None]
+    shown = [
+        {**one, "label": store.read(one["label"]), "decided": store.read(one["decided"])}
+        for one in near
+        if one is not None
+    ]
     standing = store.standing(reviewer, number)
     return {
         "row": number,
         **dict(zip(names, found[:7], strict=True)),
+        "label": store.read(found[1]),
+        "suggested": store.read(found[2]),
         "text": found[7],
         "size": found[8],
         "fields": json.loads(found[9]),
@@ -151,25 +174,28 @@ def whole_text(store: Store, number: int) -> str:
 
 
 def classes(store: Store, reviewer: str) -> list[dict[str, Any]]:
-    """Every class by name, with how many suggestions it is given in and suggested by."""
-    queue = store.queue_of(reviewer)
+    """Every class by name, with how many suggestions take it away and give it."""
     with store.reading() as database:
-        counts = [
-            dict(
-                database.execute(
-                    f"SELECT {column}, COUNT(*) FROM item WHERE queue = :queue AND rank < "
-                    f"(SELECT suggestions FROM queue WHERE id = :queue) GROUP BY {column}",
-                    {"queue": queue},
-                ).fetchall()
-            )
-            for column in ("label", "suggested")
-        ]
+        pairs = database.execute(
+            "SELECT label, suggested, COUNT(*) FROM item WHERE queue = :queue AND rank < "
+            "(SELECT suggestions FROM queue WHERE id = :queue) GROUP BY label, suggested",
+            {"queue": store.queue_of(reviewer)},
+        ).fetchall()
         names = database.execute("SELECT id, name FROM class ORDER BY id").fetchall()
-    given, suggested = counts
-    return [
-        {"name": name, "given": given.get(id, 0), "suggested": suggested.get(id, 0)}
-        for id, name in names
-    ]
+        members = database.execute("SELECT value, class FROM member").fetchall()
+    carried: dict[int, set[int]] = defaultdict(set)
+    for value, one in members:
+        carried[value].add(one)
+    given: Counter[int] = Counter()
+    suggested: Counter[int] = Counter()
+    for before, after, count in pairs:
+        for counts, classes in (
+            (given, carried[before] - carried[after]),
+            (suggested, carried[after] - carried[before]),
+        ):
+            for one in classes:
+                counts[one] += count
+    return [{"name": name, "given": given[id], "suggested": suggested[id]} for id, name in names]
 
 
 def kinds(store: Store, reviewer: str) -> dict[str, dict[str, Any]]:
@@ -212,10 +238,10 @@ def _where(store: Store, reviewer: str, chosen: Filter) -> tuple[str, dict[str, 
     where = ["i.queue = :queue"]
     if chosen.scope == "suggestions":
         where.append("i.rank < (SELECT suggestions FROM queue WHERE id = :queue)")
-    for column, name in (("label", chosen.given), ("suggested", chosen.suggested)):
+    for side, name in (("label", chosen.given), ("suggested", chosen.suggested)):
         if name is not None:
-            where.append(f"i.{column} = (SELECT id FROM class WHERE name = :{column})")
-            values[column] = name
+            where.append(_CARRYING[store.several].format(side=side))
+            values[side] = name
     if chosen.kind is not None:
         where.append("i.kind = :kind")
         values["kind"] = chosen.kind

@@ -33,13 +33,15 @@ def rerank(store: Store, folder: Path, reviewer: str) -> dict[str, int]:
         with another label.
 
     Raises:
-        SettingError: nothing is decided yet.
+        SettingError: nothing is decided yet, or rows carry several labels.
         DataError: there are no embeddings.
     """
+    if store.several:
+        raise SettingError("A re-rank needs one label a row; go on in the order found.")
     queue = store.queue_of(reviewer)
     z = read_embeddings(folder)
     with store.reading() as database:
-        names = dict(database.execute("SELECT name, id FROM class").fetchall())
+        names = dict(database.execute("SELECT name, id FROM value").fetchall())
         decided = database.execute(
             "SELECT row, after FROM decision WHERE reviewer = ? AND current = 1 "
             "AND after IS NOT NULL ORDER BY row",

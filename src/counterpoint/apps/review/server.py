@@ -103,6 +103,7 @@ class Answers:
             "name": self._store.meta("name"),
             "kind": self._store.meta("kind"),
             "reviewer": self._reviewer,
+            "several": self._store.several,
             "classes": queries.classes(self._store, self._reviewer),
             "kinds": queries.kinds(self._store, self._reviewer),
         }
@@ -136,7 +137,7 @@ class Answers:
         if (
             type(row) is not int
             or not isinstance(seen, int | None)
-            or not isinstance(after, str | None)
+            or not all(isinstance(one, str | None) for one in _each(after))
         ):
             raise SettingError("A decision has a row and an action.")
         decision = self._store.decide(self._reviewer, row, said.get("action", ""), after, seen=seen)
@@ -159,6 +160,10 @@ class Answers:
         out = io.BytesIO()
         writer(f".{form}")(table, out)
         return out.getvalue()
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _listening(port: int) -> socket.socket:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from counterpoint.apps.review.labels import Label, names, read, written
 from counterpoint.errors import DataError, SettingError, unknown_name
 
 Action = Literal["accept", "keep", "other", "skip"]
@@ -24,6 +25,11 @@ _LONGEST_NAME = 80
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS class (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS value (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS member (
+    value INTEGER, class INTEGER, PRIMARY KEY (value, class)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS member_class ON member (class, value);
 CREATE TABLE IF NOT EXISTS content (
     row INTEGER PRIMARY KEY, title TEXT, size INTEGER, head TEXT, fields TEXT, neighbours TEXT,
     reason TEXT, whole TEXT
@@ -39,6 +45,7 @@ CREATE INDEX IF NOT EXISTS item_rank ON item (queue, rank, confidence, action);
 CREATE INDEX IF NOT EXISTS item_action ON item (queue, action, rank, confidence);
 CREATE INDEX IF NOT EXISTS item_label ON item (queue, label, rank, confidence, action);
 CREATE INDEX IF NOT EXISTS item_suggested ON item (queue, suggested, rank, confidence, action);
+CREATE INDEX IF NOT EXISTS item_pair ON item (queue, label, suggested, rank);
 CREATE INDEX IF NOT EXISTS item_kind ON item (queue, kind, rank, confidence, action);
 CREATE TABLE IF NOT EXISTS decision (
     id INTEGER PRIMARY KEY AUTOINCREMENT, reviewer TEXT NOT NULL, row INTEGER NOT NULL,
@@ -59,14 +66,14 @@ class Decision:
         id: grows with every decision.
         row: number of the row.
         action: ``accept`` the suggestion, ``keep`` the given label, take an ``other``, ``skip``.
-        after: the label decided for; None where skipped.
+        after: the label or labels decided for; None where skipped.
         made: when, ISO 8601 in UTC.
     """
 
     id: int
     row: int
     action: Action
-    after: str | None
+    after: Label | None
     made: str
 
 
@@ -146,6 +153,11 @@ class Store:
             found = database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return found and str(found[0])
 
+    @property
+    def several(self) -> bool:
+        """Whether a row carries any number of labels; otherwise it carries one."""
+        return bool(self.meta("several"))
+
     def queue_of(self, reviewer: str) -> int:
         """The queue a reviewer goes through; a copy of the first one is made when they begin."""
         with self.reading() as database:
@@ -178,14 +190,21 @@ class Store:
                 "WHERE reviewer = ? AND row = ? AND current = 1",
                 (reviewer, row),
             ).fetchone()
-        return Decision(*found) if found else None
+        if found is None:
+            return None
+        id, row, action, after, made = found
+        return Decision(id, row, action, self.read(after), made)
+
+    def read(self, text: str | None) -> Label | None:
+        """A label of a row out of the text it is kept as."""
+        return None if text is None else read(text, self.several)
 
     def decide(
         self,
         reviewer: str,
         row: int,
         action: Action,
-        after: str | None = None,
+        after: Label | None = None,
         *,
         seen: int | None = None,
     ) -> Decision:
@@ -195,11 +214,11 @@ class Store:
             reviewer: who.
             row: which row.
             action: what.
-            after: the label decided for; needed by ``accept`` and ``other``.
+            after: the label, or list of labels, decided for; needed by ``accept`` and ``other``.
             seen: id of the decision the reviewer saw standing; None for none.
 
         Raises:
-            SettingError: no such action, row or class.
+            SettingError: no such action, row or class, or a list where a row carries one label.
             StaleError: another decision stands by now.
         """
         if action not in get_args(Action):
@@ -207,17 +226,15 @@ class Store:
         queue = self.queue_of(reviewer)
         with self.writing() as database:
             found = database.execute(
-                "SELECT a.name, b.name FROM item JOIN class a ON a.id = label "
-                "JOIN class b ON b.id = suggested WHERE queue = ? AND row = ?",
+                "SELECT a.name, b.name FROM item JOIN value a ON a.id = label "
+                "JOIN value b ON b.id = suggested WHERE queue = ? AND row = ?",
                 (queue, row),
             ).fetchone()
             if found is None:
                 raise SettingError(f"There is no row {row} with a label to review.")
             before, suggested = found
-            label = {"keep": before, "skip": None}.get(action, after)
-            known = database.execute("SELECT 1 FROM class WHERE name = ?", (label,)).fetchone()
-            if action != "skip" and not known:
-                raise SettingError(f"There is no class {label!r}.")
+            settled = {"keep": before, "skip": None}
+            label = settled[action] if action in settled else self._written(after)
             standing = self.standing(reviewer, row)
             if (standing and standing.id) != seen:
                 raise StaleError(standing)
@@ -232,7 +249,21 @@ class Store:
                 (reviewer, row, action, before, suggested, label, made),
             ).lastrowid
             _mark(database, queue, row, action)
-        return Decision(int(id or 0), row, action, label, made)
+        return Decision(int(id or 0), row, action, self.read(label), made)
+
+    def _written(self, after: Label | None) -> str:
+        """A label as it is kept: several of them in the order of the classes."""
+        if after is not None and isinstance(after, list) != self.several:
+            expected = "a list of labels" if self.several else "one label"
+            raise SettingError(f"A row carries {expected} here; got {after!r}.")
+        asked = [after] if after is None else names(after)
+        with self.reading() as database:
+            classes = database.execute("SELECT name FROM class ORDER BY id").fetchall()
+        known = [name for (name,) in classes if name in asked]
+        strange = [name for name in asked if name not in known]
+        if strange:
+            raise SettingError(f"There is no class {strange[0]!r}.")
+        return written(known if self.several else known[0])
 
     def undo(self, reviewer: str) -> int | None:
         """Takes a reviewer's last decision back, so that the one before stands again.
@@ -270,7 +301,9 @@ class Store:
                 "AND (?1 IS NULL OR reviewer = ?1) ORDER BY id",
                 (reviewer,),
             ).fetchall()
-        return [dict(zip(columns, values, strict=True)) for values in found]
+        said = [dict(zip(columns, values, strict=True)) for values in found]
+        labels = ("before", "suggested", "after")
+        return [{**one, **{name: self.read(one[name]) for name in labels}} for one in said]
 
 
 def _mark(database: sqlite3.Connection, queue: int, row: int, action: str | None) -> None:

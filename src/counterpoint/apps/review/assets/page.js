@@ -6,7 +6,7 @@
   const KEPT = 100;
   const at = (id) => document.getElementById(id);
   const form = at("filters");
-  const state = { about: null, items: [], index: -1, row: null, counts: null, waiting: 0, turn: Promise.resolve(), matches: [], match: 0 };
+  const state = { about: null, items: [], index: -1, row: null, counts: null, waiting: 0, turn: Promise.resolve(), matches: [], match: 0, chosen: new Set() };
 
   /* Every text of the corpus goes through here: as text, control characters made visible. */
   function plain(text) {
@@ -25,6 +25,25 @@
 
   const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.01 ? 1 : 0)} %`;
   const counted = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
+
+  /* A row carries one label, or a list of them. */
+  const each = (label) => Array.isArray(label) ? label : [label];
+  const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+  const words = (label) => each(label).join(", ") || "no label";
+
+  /* The classes that a suggestion takes away and gives. */
+  function difference({ label, suggested }) {
+    const given = new Set(each(label));
+    const better = new Set(each(suggested));
+    return { taken: new Set([...given].filter((name) => !better.has(name))), added: new Set([...better].filter((name) => !given.has(name))) };
+  }
+
+  function change(item) {
+    if (equal(item.label, item.suggested)) return words(item.label);
+    if (!state.about.several) return `${item.label} → ${item.suggested}`;
+    const { taken, added } = difference(item);
+    return [...[...added].map((name) => `+ ${name}`), ...[...taken].map((name) => `− ${name}`)].join(", ");
+  }
 
   function say(text) {
     at("said").textContent = plain(text);
@@ -125,12 +144,11 @@
 
   function drawQueue() {
     const entries = state.items.map((item, index) => {
-      const change = item.action && item.action !== "skip" ? `✓ ${item.after}` :
-        item.action === "skip" ? `skipped · ${item.label} → ${item.suggested}` :
-          item.label === item.suggested ? item.label : `${item.label} → ${item.suggested}`;
+      const decided = item.action && item.action !== "skip";
+      const said = decided ? `✓ ${words(item.after)}` : `${item.action ? "skipped · " : ""}${change(item)}`;
       const button = element("button", { type: "button" },
         element("bdi", { class: "words", text: item.title || "(empty)" }),
-        element("bdi", { class: "change", text: change }));
+        element("bdi", { class: "change", text: said }));
       if (index === state.index) button.setAttribute("aria-current", "true");
       button.addEventListener("click", () => inTurn(() => show(index)));
       return element("li", item.action ? { class: "done" } : {}, button);
@@ -161,20 +179,28 @@
     return image;
   }
 
+  /* Its classes one by one; those that the suggestion takes away or gives stand out. */
+  function named(label, row) {
+    const { taken, added } = difference(row);
+    const same = taken.size + added.size === 0;
+    const side = (name) => taken.has(name) || (same && !state.about.several && each(row.label).includes(name)) ? "given" : added.has(name) ? "better" : "";
+    if (!each(label).length) return [element("span", { class: "none", text: "no label" })];
+    return each(label).map((name) => element("bdi", { class: `one ${side(name)}`, text: name }));
+  }
+
   function neighbour(near, row) {
     const label = near.decided ?? near.label;
-    const side = label === row.label ? "given" : label === row.suggested ? "better" : "";
-    const named = element("span", { class: `label ${side}` }, element("bdi", { text: label }),
+    const labels = element("span", { class: "label" }, ...named(label, row),
       element("small", { text: near.decided ? `row ${near.row}, decided by you` : `row ${near.row}` }));
     const shown = state.about.kind === "images" ? picture(near.row, "", near.title)
       : element("p", { class: "text", dir: "auto", text: near.text });
-    return element("li", {}, named, shown);
+    return element("li", {}, labels, shown);
   }
 
   function standing(decision) {
     at("standing").hidden = !decision;
     if (!decision) return;
-    const what = decision.action === "skip" ? "Skipped" : decision.action === "keep" ? `Kept “${decision.after}”` : `Decided: “${decision.after}”`;
+    const what = decision.action === "skip" ? "Skipped" : decision.action === "keep" ? `Kept “${words(decision.after)}”` : `Decided: “${words(decision.after)}”`;
     at("standing").textContent = plain(`${what}, ${new Date(decision.made).toLocaleString()}. Deciding again replaces it.`);
   }
 
@@ -184,11 +210,12 @@
     at("title").textContent = `row ${row.row}`;
     at("fields").textContent = plain(Object.entries(row.fields).map(([name, value]) => `· ${name}: \u2068${value}\u2069`).join(" "));
     drawContent(row);
-    const same = row.label === row.suggested;
-    at("given").textContent = plain(row.label);
-    at("credibility").textContent = `${percent(row.credibility)} likely to be right`;
-    at("suggested").textContent = same ? "none" : plain(row.suggested);
-    at("confidence").textContent = same ? "" : `${percent(row.confidence)} likely to be right`;
+    const same = equal(row.label, row.suggested);
+    const sure = (share) => `${percent(share)} likely to be right${state.about.several ? ", where least sure" : ""}`;
+    at("given").replaceChildren(...named(row.label, row));
+    at("credibility").textContent = sure(row.credibility);
+    at("suggested").replaceChildren(...same ? ["none"] : named(row.suggested, row));
+    at("confidence").textContent = same ? "" : sure(row.confidence);
     at("item").querySelector("[data-action=accept]").disabled = same;
     at("reason").textContent = plain(row.reason);
     standing(row.decision);
@@ -274,7 +301,7 @@
     await count();
     await next();
     if (state.row?.row === row.row) await show(state.index);
-    say(action === "skip" ? `Skipped row ${row.row}.` : `Row ${row.row}: “${said.after}”${action === "keep" ? " kept" : ""}. ${at("counts").textContent}.`);
+    say(action === "skip" ? `Skipped row ${row.row}.` : `Row ${row.row}: “${words(said.after)}”${action === "keep" ? " kept" : ""}. ${at("counts").textContent}.`);
   }
 
   async function undo() {
@@ -313,21 +340,24 @@
     };
     const near = new Map();
     for (const { label, decided } of state.row.neighbours) {
-      const name = decided ?? label;
-      near.set(name, (near.get(name) ?? 0) + 1);
+      for (const name of each(decided ?? label)) near.set(name, (near.get(name) ?? 0) + 1);
     }
+    const { taken, added } = difference(state.row);
+    const rank = (name) => !state.about.several ? 0 : added.has(name) || taken.has(name) ? 2 : each(state.row.label).includes(name) ? 1 : 0;
     return state.about.classes.map((one) => ({ ...one, place: place(one), near: near.get(one.name) ?? 0 }))
       .filter((one) => one.place < 3)
-      .sort((a, b) => a.place - b.place || b.near - a.near || b.given + b.suggested - a.given - a.suggested)
+      .sort((a, b) => a.place - b.place || rank(b.name) - rank(a.name) || b.near - a.near || b.given + b.suggested - a.given - a.suggested)
       .slice(0, SHOWN_LABELS);
   }
 
   function drawMatches() {
     state.matches = ordered(at("search").value);
     state.match = 0;
+    const { label, suggested } = state.row;
     at("matches").replaceChildren(...state.matches.map(({ name }, index) => {
-      const role = name === state.row.label ? "given" : name === state.row.suggested ? "suggested" : "";
+      const role = each(label).includes(name) ? "given" : each(suggested).includes(name) ? "suggested" : "";
       const entry = element("li", { role: "option", id: `match-${index}` }, element("bdi", { text: name }), element("small", { text: role }));
+      if (state.about.several) entry.setAttribute("aria-checked", String(state.chosen.has(name)));
       entry.addEventListener("click", () => choose(index));
       return entry;
     }));
@@ -346,15 +376,45 @@
   function choose(index) {
     const found = state.matches[index];
     if (!found) return;
+    if (state.about.several) toggle(index);
+    else conclude(found.name);
+  }
+
+  function toggle(index) {
+    const { name } = state.matches[index];
+    if (!state.chosen.delete(name)) state.chosen.add(name);
+    drawChosen();
+    if (at("search").value) {
+      at("search").value = "";
+      drawMatches();
+      return;
+    }
+    at("matches").children[index].setAttribute("aria-checked", String(state.chosen.has(name)));
+    state.match = index;
+    markMatch();
+  }
+
+  function drawChosen() {
+    at("chosen").replaceChildren(...named(chosen(), state.row));
+  }
+
+  /* In the order of the classes, as every list of them. */
+  function chosen() {
+    return state.about.classes.map(({ name }) => name).filter((name) => state.chosen.has(name));
+  }
+
+  function conclude(after) {
     at("other").close();
     const { label, suggested } = state.row;
-    const action = found.name === label ? "keep" : found.name === suggested ? "accept" : "other";
-    ifIdle(() => decide(action, found.name));
+    const action = equal(after, label) ? "keep" : equal(after, suggested) ? "accept" : "other";
+    ifIdle(() => decide(action, after));
   }
 
   function openOther() {
     if (!state.row) return;
     at("search").value = "";
+    state.chosen = new Set(each(state.row.suggested));
+    drawChosen();
     drawMatches();
     at("other").showModal();
   }
@@ -365,7 +425,10 @@
     if (step && state.matches.length) {
       state.match = (state.match + step + state.matches.length) % state.matches.length;
       markMatch();
-    } else if (event.key === "Enter" && !event.isComposing) choose(state.match);
+    } else if (event.key === "Enter" && !event.isComposing) {
+      if (state.about.several && (event.ctrlKey || event.metaKey)) conclude(chosen());
+      else choose(state.match);
+    }
     else return;
     event.preventDefault();
   });
@@ -386,7 +449,7 @@
   }
 
   const actions = {
-    accept: () => state.row && state.row.label !== state.row.suggested && ifIdle(() => decide("accept")),
+    accept: () => state.row && !equal(state.row.label, state.row.suggested) && ifIdle(() => decide("accept")),
     keep: () => ifIdle(() => decide("keep")),
     other: openOther,
     skip: () => ifIdle(() => decide("skip")),
@@ -397,7 +460,7 @@
     n: () => inTurn(next), ArrowRight: () => inTurn(next),
     p: () => inTurn(() => show(state.index - 1)), ArrowLeft: () => inTurn(() => show(state.index - 1)),
     f: () => form.elements.namedItem("scope").focus(),
-    r: () => inTurn(rerank),
+    r: () => !state.about.several && inTurn(rerank),
     "?": () => at("help").showModal(),
   };
 
@@ -414,6 +477,7 @@
   for (const button of document.querySelectorAll("[data-action]")) {
     button.addEventListener("click", actions[button.dataset.action]);
   }
+  at("decide").addEventListener("click", () => conclude(chosen()));
   at("rerank").addEventListener("click", keys.r);
   at("help-button").addEventListener("click", keys["?"]);
   at("more").addEventListener("click", () => inTurn(async () => {
@@ -441,6 +505,7 @@
     state.about = await ask("api/about");
     at("name").textContent = plain(state.about.name);
     at("reviewer").textContent = plain(state.about.reviewer);
+    document.body.classList.toggle("several", state.about.several);
     document.title = plain(`${state.about.name} · review`);
     drawChoices();
     readFilters();

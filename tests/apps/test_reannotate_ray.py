@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -73,6 +75,46 @@ def folder(tmp_path_factory: Any) -> Path:
     return place
 
 
+DRIVER = """
+import os, signal, sys
+from pathlib import Path
+import ray
+from counterpoint.apps.engines import Ray
+from counterpoint.apps.sharded import reannotate_parts
+from counterpoint.curation.corrector import Corrector
+from counterpoint.curation.judge import Judge
+from counterpoint.data.parts import parquet_parts
+
+folder, out, address = sys.argv[1:]
+
+class Killed(Ray):
+    "Its driver dies when the third result of a search comes in."
+
+    def search(self, plan, k):
+        for number, found in enumerate(super().search(plan, k)):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield found
+
+parts = parquet_parts(Path(folder), text=None, embedding="z", label="kind")
+judge = Judge(neighbours=20, corrector=Corrector(hidden=32))
+reannotate_parts(parts, out, engine=Killed(address), judge=judge, exact=1000, recall=0.9)
+"""
+
+
+class Counting(Ray):
+    """Notes the name of every task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def _run(self, task: Callable[..., Any], jobs: Iterable[Any]) -> Iterator[Any]:
+        for found in super()._run(task, jobs):
+            self.names.append(task.__name__)
+            yield found
+
+
 def judged(folder: Path, out: Path, engine: Any, exact: int) -> Any:
     inputs = parquet_parts(folder, text=None, embedding="z", label="kind")
     result = reannotate_parts(inputs, out, engine=engine, judge=JUDGE, exact=exact, recall=0.9)
@@ -105,6 +147,22 @@ def test_killed_workers_change_nothing(folder: Path, tmp_path: Path) -> None:
     assert_equal(judged(folder, tmp_path / "ray", Killing(tmp_path), exact=1000), alone)
     killed = {file.name for file in tmp_path.glob("killed-*")}
     assert killed == {"killed-look", "killed-embed", "killed-searched"}
+
+
+def test_a_killed_driver_goes_on(folder: Path, tmp_path: Path) -> None:
+    whole = Counting()
+    alone = judged(folder, tmp_path / "whole", whole, exact=1000)
+    address = ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-c", DRIVER, str(folder), str(tmp_path / "out"), address]
+    killed = subprocess.run(command, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "out" / "credibility").exists()
+    second = Counting()
+    assert_equal(judged(folder, tmp_path / "out", second, exact=1000), alone)
+    units = whole.names.count("searched")
+    assert whole.names.count("embed") == 4
+    assert second.names == ["look"] * 4 + ["searched"] * (units - 2)
+    assert not (tmp_path / "out" / ".unfinished").exists()
 
 
 def test_work_is_done_by_several_processes() -> None:

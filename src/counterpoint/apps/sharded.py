@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import numpy as np
@@ -20,7 +21,7 @@ from counterpoint.apps.label_proof import add_proof
 from counterpoint.apps.policies import Policy, applied
 from counterpoint.apps.reannotate import COLUMNS, SHOWN_NEIGHBOURS
 from counterpoint.apps.reasons import reasons
-from counterpoint.apps.representations import represent_texts
+from counterpoint.apps.unfinished import FOLDER, Job, Searching, embedded
 from counterpoint.curation.credibility import Neighbours, centred
 from counterpoint.curation.duplicates import plain_text
 from counterpoint.curation.judge import Judge, Judgement
@@ -30,7 +31,6 @@ from counterpoint.curation.neighbour_search import (
     RECALL,
     plan_search,
     search,
-    slices,
 )
 from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import class_name, number_classes
@@ -44,7 +44,7 @@ from counterpoint.data.parts import (
     is_parts,
     parquet_parts,
 )
-from counterpoint.data.stored_rows import StoredRows, store_rows
+from counterpoint.data.stored_rows import store_rows
 from counterpoint.data.vectors import content_keys
 from counterpoint.errors import DataError, SettingError, require, unknown_name
 from counterpoint.files import check_writable, write_whole
@@ -113,7 +113,8 @@ def reannotate_parts(
     the nearest clusters only (see `plan_search`) and the corrector learns from 100,000 rows. Of a
     folder of Parquet files, ``credibility`` and ``denoised`` are folders with a file a part; of an
     ``.npz`` they are files. ``row`` counts through all parts. The result does not depend on the
-    engine.
+    engine. A run that was killed leaves what it had finished in the folder ``.unfinished``, where
+    the next one finds it by content.
 
     Args:
         parts: as of `counterpoint.data.parts`.
@@ -153,44 +154,48 @@ def reannotate_parts(
             f"Noise of the kind {kind!r} depends on the embeddings of all {len(rows)} rows, which "
             "are not in memory; take kind 'uniform'."
         )
-    with TemporaryDirectory(dir=folder, prefix=".vectors-") as place:
-        disk = Path(place)
-        raw, mean = _embedded(parts, contents, engine, encoder, disk, on_progress)
-        kept = np.float32 if len(raw) <= exact else np.float16
-        blocks = (centred(raw[part], mean) for part in slices(len(raw)))
-        vectors = store_rows(disk / "centred.npy", blocks, raw.shape, kept)
-        whole = raw[:][contents.group] if fits and (noise or corpus.truth is not None) else None
-        raw.path.unlink()
-        embedded = time.monotonic()
-        if noise:
-            labels = corpus.labels.copy()
-            labels[rows] = plant(given, noise, kind, embeddings=whole, seed=judge.seed)
-            corpus = replace(corpus, labels=labels, truth=corpus.labels)
-        measured = 1.0
+    disk = folder / FOLDER
+    jobs = [
+        Job(part, new, encoder, digest)
+        for part, new, digest in zip(parts, contents.new, contents.digests, strict=True)
+    ]
+    raw = embedded(jobs, engine, disk, on_progress)
+    mean = raw.mean()
+    kept = np.float32 if raw.shape[0] <= exact else np.float16
+    blocks = (centred(block, mean) for block in raw.blocks())
+    vectors = store_rows(disk / "centred.npy", blocks, raw.shape, kept)
+    whole = None
+    if fits and (noise or corpus.truth is not None):
+        whole = np.concatenate(list(raw.blocks()))[contents.group]
+    ready = time.monotonic()
+    if noise:
+        labels = corpus.labels.copy()
+        labels[rows] = plant(given, noise, kind, embeddings=whole, seed=judge.seed)
+        corpus = replace(corpus, labels=labels, truth=corpus.labels)
+    measured = 1.0
 
-        def find(k: int) -> Neighbours:
-            nonlocal measured
-            plan = plan_search(
-                vectors,
-                k,
-                disk,
-                exact=exact,
-                recall=recall,
-                seed=judge.seed,
-                on_progress=on_progress,
-            )
-            measured = plan.recall
-            return search(plan, k, engine.search, on_progress)
-
-        judgement = judge.judge_stored(
-            vectors, mean, find, corpus.labels[rows], contents.group, on_progress
+    def find(k: int) -> Neighbours:
+        nonlocal measured
+        plan = plan_search(
+            vectors,
+            k,
+            disk,
+            exact=exact,
+            recall=recall,
+            seed=judge.seed,
+            on_progress=on_progress,
         )
+        measured = plan.recall
+        return search(plan, k, Searching(engine, disk, raw.key), on_progress)
+
+    y = corpus.labels[rows]
+    judgement = judge.judge_stored(vectors, mean, find, y, contents.group, on_progress)
     judged = time.monotonic()
     free = ~corpus.held[rows] | force
     corrected, stays = applied(judgement, policy, free)
     result = described(corpus, judgement, rows, policy, corrected, stays)
     result["encoder"] = encoder or ("minilm" if corpus.kind == "text" else "given embeddings")
-    result["seconds"] = {"embed": embedded - start, "judge": judged - embedded}
+    result["seconds"] = {"embed": ready - start, "judge": judged - ready}
     result["recall"] = measured
     if measured < 1:
         result["notes"].append(
@@ -204,13 +209,23 @@ def reannotate_parts(
     result["settings"] = {**asdict(judge), "policy": policy, "exact": exact, "recall": recall}
     findings = _Findings(parts, corpus, given, judgement, rows, corrected, stays, written)
     result["files"] = findings.write(folder, {"encoder": result["encoder"], **result["settings"]})
+    shutil.rmtree(disk)
     return result
 
 
 @dataclass(frozen=True)
 class _Looked:
-    """What a part says before anything is embedded: keys of its contents, and its labels."""
+    """What a part says before anything is embedded.
 
+    Attributes:
+        content: digest of all that it holds.
+        keys: digests of its contents, equal for texts that differ in case or white space only.
+        full: bool, rows that have content.
+        labels, truth: labels of its rows.
+        held: bool, rows of a test split.
+    """
+
+    content: str
     keys: NDArray[np.bytes_]
     full: Flags
     labels: _Named
@@ -228,21 +243,33 @@ class _Named:
 
 @dataclass(frozen=True)
 class _Contents:
-    """The usable rows, which content each has, and which rows of each part bring a new one."""
+    """Contents of the corpus.
+
+    Attributes:
+        rows: that are usable.
+        group: content of each of them.
+        new: of each part, the rows that bring a new content.
+        digests: of all that each part holds.
+    """
 
     rows: Ints
     group: Ints
     new: list[Ints]
+    digests: list[str]
 
 
 def look(part: Part) -> _Looked:
     """Reads a part once, without embedding it."""
     items = part.items()
     full = np.array([item is not None for item in items], dtype=bool)
-    plain = [plain_text(i) if isinstance(i, str) else i for i in items if i is not None]
+    there = [item for item in items if item is not None]
+    keys = exact = content_keys(there)
+    if part.text is not None:
+        keys = content_keys([plain_text(item) for item in there])
     truth = part.truth()
     return _Looked(
-        content_keys(plain),
+        hashlib.sha256(exact.tobytes()).hexdigest(),
+        keys,
         full,
         _named(part.labels()),
         None if truth is None else _named(truth),
@@ -260,17 +287,6 @@ def _named(given: list[Any]) -> _Named:
         if name and len(seen) > len(values):
             values.append(value)
     return _Named(values, codes)
-
-
-def embed(job: tuple[Part, Ints, str | None]) -> NDArray[np.float32]:
-    """Vectors of some rows of a part."""
-    part, rows, encoder = job
-    items = part.items()
-    if isinstance(items, np.ndarray):
-        return items[rows].astype(np.float32)
-    if not len(rows):
-        return np.empty((0, 0), dtype=np.float32)
-    return represent_texts([items[row] for row in rows.tolist()], encoder)
 
 
 def _read(
@@ -299,6 +315,7 @@ def _read(
             said = f"{int((~usable).sum())} rows lack content or label"
             problems.append(Problem(part.name, said))
     held = np.concatenate([found.held for found in looked])
+    digests = [found.content for found in looked]
     del looked
     y = _numbers(own, number)
     truth = _numbers(true, number) if true else None
@@ -327,7 +344,8 @@ def _read(
         held=held,
         problems=tuple(problems),
     )
-    contents = _numbered(np.flatnonzero(np.concatenate(every)), keys, rows)
+    usable_rows = np.flatnonzero(np.concatenate(every))
+    contents = _Contents(usable_rows, *_numbered(keys, rows), digests)
     return corpus, {number[name]: value for name, value in written.items()}, contents
 
 
@@ -340,8 +358,8 @@ def _numbers(parts: Sequence[_Named], number: dict[str, int]) -> Ints:
     return np.concatenate(every)
 
 
-def _numbered(usable: Ints, keys: list[NDArray[np.bytes_]], rows: list[Ints]) -> _Contents:
-    """Contents by number, in order of first sight."""
+def _numbered(keys: list[NDArray[np.bytes_]], rows: list[Ints]) -> tuple[Ints, list[Ints]]:
+    """Contents by number, in order of first sight, and the rows of each part with new ones."""
     first, group = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)[1:]
     place = np.empty(len(first), dtype=np.int64)
     place[np.argsort(first, kind="stable")] = np.arange(len(first))
@@ -349,42 +367,7 @@ def _numbered(usable: Ints, keys: list[NDArray[np.bytes_]], rows: list[Ints]) ->
     is_new = np.zeros(len(group), dtype=bool)
     is_new[first] = True
     new = [own[is_new[end - len(own) : end]] for own, end in zip(rows, ends, strict=True)]
-    return _Contents(usable, place[group.reshape(-1)], new)
-
-
-def _embedded(
-    parts: Sequence[Part],
-    contents: _Contents,
-    engine: Engine,
-    encoder: str | None,
-    disk: Path,
-    on_progress: OnProgress | None,
-) -> tuple[StoredRows, Floats]:
-    """Vectors of all different contents, and their mean ``(D,)``."""
-    jobs = ((part, new, encoder) for part, new in zip(parts, contents.new, strict=True))
-    found = (z for z in engine.map(embed, jobs) if len(z))
-    first = next(found)
-    count, width = sum(map(len, contents.new)), first.shape[1]
-    total = np.zeros(width)
-
-    def blocks() -> Iterator[NDArray[np.float32]]:
-        done = 0
-        for z in _chained(first, found):
-            if z.shape[1] != width:
-                raise DataError(f"Embeddings of different lengths: {width} and {z.shape[1]}.")
-            total.__iadd__(z.sum(axis=0, dtype=np.float64))
-            done += len(z)
-            if on_progress is not None:
-                on_progress(Progress("embed", done, count))
-            yield z
-
-    raw = store_rows(disk / "raw.npy", blocks(), (count, width), np.float32)
-    return raw, total / count
-
-
-def _chained(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+    return place[group.reshape(-1)], new
 
 
 class _Items(Sequence[Any]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
@@ -17,17 +18,19 @@ from counterpoint.files import write_text, write_whole
 
 
 class Finished:
-    """Numbers by name in a folder of the user's cache, each file whole or not there.
+    """Numbers by name in a folder, each file whole or not there.
 
     Where the folder cannot be written, nothing is kept.
 
     Args:
         name: what the job is; begins the folder's name.
         key: everything that the results depend on.
+        place: where the folder is; None for the user's cache.
     """
 
-    def __init__(self, name: str, key: str) -> None:
-        self.folder = cache_folder() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    def __init__(self, name: str, key: str, place: Path | None = None) -> None:
+        digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+        self.folder = (place or cache_folder()) / f"{name}-{digest}"
 
     def settings(self) -> dict[str, Any] | None:
         """What `keep_settings` was given last."""
@@ -41,7 +44,7 @@ class Finished:
         with suppress(SettingError):
             write_text(self.folder / "settings.json", json.dumps(settings))
 
-    def part(self, name: str) -> dict[str, NDArray[np.float64]] | None:
+    def part(self, name: str) -> dict[str, NDArray[Any]] | None:
         """The numbers of a part by name, or None where it is not finished."""
         broken = (OSError, ValueError, EOFError, BadZipFile)
         with suppress(*broken), np.load(self.folder / f"{name}.npz") as numbers:

@@ -139,6 +139,15 @@ def test_no_overflow_at_a_temperature_of_five_thousandths(variant):
     assert all(torch.isfinite(v).all() for v in module.state_dict().values())
 
 
+def test_far_negatives_weigh_by_their_own_estimate_of_two_modalities():
+    x, y = torch.eye(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)
+    module = BimodalSogCLR(3, 0.05, negatives="sum", normalize=False).double()
+    loss = module(x, y, torch.arange(3))
+    torch.testing.assert_close(loss, torch.tensor(-2.0, dtype=torch.float64))
+    expected = torch.full((3,), -20.0, dtype=torch.float64).exp()
+    torch.testing.assert_close(module.states[0].estimate, expected)
+
+
 def test_bad_input_is_refused():
     z1, z2 = draw()
     module = SogCLR(5).double()

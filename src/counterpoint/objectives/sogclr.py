@@ -42,7 +42,9 @@ SOURCE = (
 )
 ACROSS_RANKS = "negatives are the rows of all ranks, every rank keeps the state; mean over samples"
 SMALLEST = 1e-8
-"""Below this an estimate is not used as a divisor (LibAUC)."""
+"""Below this an estimate of one modality is not used as a divisor (LibAUC)."""
+SMALLEST_SCALED = 1e-20
+"""Below this an estimate of two modalities, which is ``u exp(-b)``, does not fall (LibAUC)."""
 
 
 class _Finished(torch.autograd.Function):
@@ -355,7 +357,8 @@ class SogCLR(Loss, function=sogclr):
         log_u = new.clamp(min=SMALLEST).log()
         weighted, values = step.weighted(log_u)
         if self.training:
-            slope = (log_u - values / tau).mean(0)
+            smallest = torch.finfo(new.dtype).tiny
+            slope = (new.clamp(min=smallest).log() - values / tau).mean(0)
             moving = self.state.read("momentum", index, pull)
             moved = self.rules.temperatures(tau, moving, slope, eta)
             self.state.write(index, across, estimate=new.mean(0), **moved)
@@ -546,10 +549,11 @@ class BimodalSogCLR(Loss, function=sogclr_bimodal):
         peak = torch.maximum(before, _peaks(step, masked, across))
         old = old * (before - peak).exp()
         new = self._averages(old, (step.log_mean - peak).exp(), gamma)
-        divisor = new + 1e-10 if self.released else new.clamp(min=SMALLEST)
+        new = new if self.released else new.clamp(min=SMALLEST_SCALED)
+        divisor = new + 1e-10 if self.released else new
         weighted, values = step.weighted(divisor.log() + peak)
         if self.training:
-            log_u = (new if self.released else divisor).log() + peak
+            log_u = new.log() + peak
             moved = self.rules.temperatures(tau, moving, log_u - values / tau, eta)
             for place, state in enumerate(states):
                 kept = {"estimate": new, "peak": peak, **moved}

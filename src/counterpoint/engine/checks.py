@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -107,18 +109,34 @@ def same_rows(**tensors: Tensor) -> int:
     return len(x)
 
 
-def check_integers(name: str, values: Tensor, rows: int) -> Tensor:
+def check_integers(
+    name: str, values: Tensor, rows: int, *, classes: int | None = None, unknown: bool = False
+) -> Tensor:
     """Labels or ids as int64 ``(rows,)``.
 
+    Args:
+        name: the caller knows them by.
+        values: integers ``(rows,)``.
+        rows: how many there must be.
+        classes: they must be in 0..classes-1; None for any integers.
+        unknown: -1 is allowed beside the classes.
+
     Raises:
-        DataError: another shape, or not integers.
+        DataError: another shape, not integers, or outside the classes; the message names the row.
     """
     if not isinstance(values, Tensor) or values.shape != (rows,):
         shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise DataError(f"{name} must be a tensor of shape ({rows},), one a row, not {shape}.")
     if values.is_floating_point() or values.is_complex():
         raise DataError(f"{name} must be integers, not {values.dtype}.")
-    return values.long()
+    values = values.long()
+    if classes is not None:
+        outside = (values < -int(unknown)) | (values >= classes)
+        if bool(outside.any()):
+            row = int(outside.nonzero()[0])
+            allowed = f"0..{classes - 1}{', or -1 for unknown' if unknown else ''}"
+            raise DataError(f"{name} must be in {allowed}; row {row} has {int(values[row])}.")
+    return values
 
 
 def check_temperature(**temperatures: Temperature) -> None:
@@ -163,6 +181,55 @@ def check_reduction(reduction: Reduction) -> None:
     Raises:
         SettingError: it is not one of mean, sum, none.
     """
-    if reduction not in get_args(Reduction):
-        known = ", ".join(get_args(Reduction))
-        raise SettingError(f"reduction must be one of {known}, not {reduction!r}.")
+    check_choice(Reduction, reduction=reduction)
+
+
+def check_choice(choices: Any, **settings: str) -> None:
+    """Refuses a word that is none of those to choose from.
+
+    Args:
+        choices: a ``Literal`` of them.
+        settings: by the name the caller knows them.
+
+    Raises:
+        SettingError: another word; the message lists the right ones.
+    """
+    for name, value in settings.items():
+        if value not in get_args(choices):
+            known = ", ".join(get_args(choices))
+            raise SettingError(f"{name} must be one of {known}, not {value!r}.")
+
+
+def check_positive(**settings: float) -> None:
+    """Refuses a number that is not above 0, or not finite.
+
+    Raises:
+        SettingError: there is one.
+    """
+    _check_numbers("above 0 and finite", lambda value: 0 < value < math.inf, settings)
+
+
+def check_not_negative(**settings: float) -> None:
+    """Refuses a number below 0, or not finite.
+
+    Raises:
+        SettingError: there is one.
+    """
+    _check_numbers("at least 0 and finite", lambda value: 0 <= value < math.inf, settings)
+
+
+def check_share(**settings: float) -> None:
+    """Refuses a number outside [0, 1].
+
+    Raises:
+        SettingError: there is one.
+    """
+    _check_numbers("in [0, 1]", lambda value: 0 <= value <= 1, settings)
+
+
+def _check_numbers(
+    where: str, inside: Callable[[float], bool], settings: Mapping[str, float]
+) -> None:
+    for name, value in settings.items():
+        if not inside(value):
+            raise SettingError(f"{name} must be {where}, not {value}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from torch.nn.functional import pad
 from counterpoint.encoders.pair_temperature import PairTemperature
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_integers,
+    check_not_negative,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -288,12 +290,9 @@ def _checked(**projections: Tensor) -> list[Tensor]:
 
 
 def _check_settings(form: Form, heads: Heads, beta: float, hardest: int | None) -> None:
-    if form not in get_args(Form):
-        raise SettingError(f"form must be one of {', '.join(get_args(Form))}, not {form!r}.")
-    if heads not in get_args(Heads):
-        raise SettingError(f"heads must be one of {', '.join(get_args(Heads))}, not {heads!r}.")
-    if not beta >= 0:
-        raise SettingError(f"beta must be at least 0, not {beta}.")
+    check_choice(Form, form=form)
+    check_choice(Heads, heads=heads)
+    check_not_negative(beta=beta)
     if hardest is not None and hardest < 1:
         raise SettingError(f"hardest must be at least 1, not {hardest}.")
 
@@ -406,8 +405,7 @@ def amcl_barlow(
     lambda, of Barlow Twins, are reconstructed.
     """
     _check_settings("softmax", heads, beta, None)
-    if not off_diagonal >= 0:
-        raise SettingError(f"off_diagonal must be at least 0, not {off_diagonal}.")
+    check_not_negative(off_diagonal=off_diagonal)
     n = same_rows(z1=z1, z2=z2)
     if n < 2:
         raise DataError("Features of a single sample have no correlation; use at least 2.")

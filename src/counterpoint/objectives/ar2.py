@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from counterpoint.engine.checks import Temperature, check_finite, inverse_temperature
+from counterpoint.engine.checks import (
+    Temperature,
+    check_choice,
+    check_finite,
+    check_not_negative,
+    check_share,
+    inverse_temperature,
+)
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.reduction import reduce
@@ -68,12 +75,8 @@ def ar2_retriever(
     Source: Zhang et al., "Adversarial Retriever-Ranker", ICLR 2022, arXiv 2110.03611, released
     co-training step.
     """
-    if not 0 <= adversarial <= 1:
-        raise SettingError(f"adversarial must be in [0, 1], got {adversarial}.")
-    if adversarial_reduction not in get_args(AdversarialReduction):
-        raise SettingError(
-            f"adversarial_reduction must be sum or mean, got {adversarial_reduction!r}."
-        )
+    check_share(adversarial=adversarial)
+    check_choice(AdversarialReduction, adversarial_reduction=adversarial_reduction)
     if scores.shape != ranker_scores.shape:
         raise DataError(
             f"scores {tuple(scores.shape)} and ranker_scores {tuple(ranker_scores.shape)} differ."
@@ -129,8 +132,7 @@ def ranker_reward(scores: Tensor, *, eps: float = 1e-7) -> Tensor:
 
     Source: Zhang et al., "Adversarial Retriever-Ranker", ICLR 2022, arXiv 2110.03611.
     """
-    if eps < 0:
-        raise SettingError(f"eps must be at least 0, got {eps}.")
+    check_not_negative(eps=eps)
     margin = scores[:, :1] - scores
     return (margin.sigmoid() + eps).log() if eps else logsigmoid(margin)
 

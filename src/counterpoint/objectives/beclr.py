@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import inverse_temperature, prepare, same_rows
+from counterpoint.engine.checks import check_choice, inverse_temperature, prepare, same_rows
 from counterpoint.engine.softmax import self_way
 from counterpoint.engine.terms import Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.registry import Loss, objective
 
 Spread = Literal["SS", "ST", "TT"]
@@ -77,8 +77,7 @@ def log_potential(
         DataError: embeddings that do not fit, a single sample.
         SettingError: a setting out of range.
     """
-    if spread not in get_args(Spread):
-        raise SettingError(f"spread must be one of {get_args(Spread)}, not {spread!r}.")
+    check_choice(Spread, spread=spread)
     half = _half(same_rows(teacher=teacher, student=student))
     t, s = prepare(True, teacher=teacher.detach(), student=student)
     u = torch.cat([(s if spread[0] == "S" else t)[:half], (s if spread[1] == "S" else t)[half:]])

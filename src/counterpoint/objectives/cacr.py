@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
+    check_not_negative,
+    check_positive,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -101,9 +104,12 @@ def cacr(
     if len(z[0]) == 1 and not (across_ranks and is_distributed()):
         raise DataError("A single sample has no negatives to repel; use a batch of at least 2.")
     valid = negatives_only(ids, None, z[0], 0, True, across_ranks)
-    attraction = torch.stack([_attraction(z[a], _others(z, a), t_positive) for a in range(len(z))])
-    values = alpha * attraction.mean(0)
     pairs = list(combinations(range(len(z)), 2))
+    apart = {(a, b): _squared(z[a], z[b]) for a, b in pairs}
+    attraction = torch.stack(
+        [_expected(_of_view(apart, a, len(z)), t_positive) for a in range(len(z))]
+    )
+    values = alpha * attraction.mean(0)
     if cost == "rbf":
         repulsion = torch.stack(
             [_rbf(z[a], z[b], t_negative, cost_scale, valid, across_ranks) for a, b in pairs]
@@ -113,7 +119,7 @@ def cacr(
         expected = _to_negatives(z[a], z[b], t_negative, valid, across_ranks)
         term = -beta * expected
         if tau_plus:
-            term = (term - tau_plus * _squared(z[a], z[b])) / (1 - tau_plus)
+            term = (term - tau_plus * apart[a, b]) / (1 - tau_plus)
         values = values + term / len(pairs)
     return reduce_rows(values, None, reduction, across_ranks)
 
@@ -177,11 +183,11 @@ def cacr_queue(
     _, bank = prepare(normalize, queries=q[0], queue=queue.detach())
     values = torch.zeros_like(q[0][:, 0])
     for a, anchors in enumerate(q):
-        others = [x.detach() for x in _others(k, a)]
-        pulled = _attraction(anchors, others, t_positive, detach=True)
+        costs = torch.stack([_squared(anchors, x.detach()) for x in _others(k, a)], 1)
+        pulled = _expected(costs, t_positive, detach=True)
         rows = torch.cat([anchors, bank]) if in_batch else bank
         banked_from = len(anchors) if in_batch else 0
-        pushed = _lifted_values(_against_queue(t_negative, banked_from), anchors, rows, False)
+        pushed = _over_rows(_against_queue(t_negative, banked_from), anchors, rows, False)
         values = values + (alpha * pulled - beta * pushed) / len(q)
     return reduce(values, reduction)
 
@@ -229,7 +235,7 @@ def cacr_momentum(
 
     Source: Zheng et al. 2023, arXiv 2105.03746; authors' code for ImageNet.
     """
-    _check_cost(cost)
+    check_choice(Cost, cost=cost)
     if reduction is None:
         reduction = "mean" if cost == "rbf" else "sum"
     check_reduction(reduction)
@@ -308,11 +314,6 @@ def _prepared(views: Sequence[Tensor], normalize: bool) -> list[Tensor]:
     return prepare(normalize, **named)
 
 
-def _check_cost(cost: Cost) -> None:
-    if cost not in get_args(Cost):
-        raise SettingError(f"cost must be euclidean or rbf, not {cost!r}.")
-
-
 def _check_settings(
     t_positive: float,
     t_negative: float,
@@ -321,12 +322,9 @@ def _check_settings(
     cost: Cost,
     reduction: Reduction,
 ) -> None:
-    _check_cost(cost)
-    for name, value in (("t_positive", t_positive), ("t_negative", t_negative)):
-        if not (value >= 0 and math.isfinite(value)):
-            raise SettingError(f"{name} must be at least 0 and finite, not {value}.")
-    if not cost_scale > 0:
-        raise SettingError(f"cost_scale must be above 0, not {cost_scale}.")
+    check_choice(Cost, cost=cost)
+    check_not_negative(t_positive=t_positive, t_negative=t_negative)
+    check_positive(cost_scale=cost_scale)
     if not 0 <= tau_plus < 1:
         raise SettingError(f"tau_plus must lie in [0, 1), not {tau_plus}.")
     if cost == "rbf" and (tau_plus or reduction != "mean"):
@@ -344,11 +342,14 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(1)
 
 
-def _attraction(
-    anchors: Tensor, others: Sequence[Tensor], t_positive: float, detach: bool = False
-) -> Tensor:
-    """Expected distance ``(N,)`` to the other views."""
-    costs = torch.stack([_squared(anchors, other) for other in others], 1)
+def _of_view(apart: Mapping[tuple[int, int], Tensor], a: int, count: int) -> Tensor:
+    """Distances ``(N, count - 1)`` of view a to the others, in their order."""
+    others = (b for b in range(count) if b != a)
+    return torch.stack([apart[min(a, b), max(a, b)] for b in others], 1)
+
+
+def _expected(costs: Tensor, t_positive: float, detach: bool = False) -> Tensor:
+    """Expected distance ``(N,)`` under `attraction_weights`, of distances ``(N, V - 1)``."""
     weights = (t_positive * costs).softmax(1)
     return (costs * (weights.detach() if detach else weights)).sum(1)
 
@@ -358,11 +359,11 @@ def _to_negatives(
 ) -> Tensor:
     """Expected squared distance ``(N,)`` to the negatives."""
 
-    def of_rows(lifted: Tensor, i: Tensor, j: Tensor, length: Tensor) -> Tensor:
-        cost = length[:, None] - 2 * lifted
+    def of_rows(s: Tensor, i: Tensor, j: Tensor, own: Tensor, other: Tensor) -> Tensor:
+        cost = own[:, None] + other - 2 * s
         return (cost * masked_softmax(-t * cost, valid(i, j))).sum(1)
 
-    return _lifted_values(of_rows, anchors, candidates, across_ranks)
+    return _over_rows(of_rows, anchors, candidates, across_ranks)
 
 
 def _rbf(
@@ -375,12 +376,13 @@ def _rbf(
 ) -> Tensor:
     """``log mean_i sum_j R_ij exp(-cost_scale d_ij)``, in logarithms throughout."""
 
-    def of_rows(lifted: Tensor, i: Tensor, j: Tensor, length: Tensor) -> Tensor:
+    def of_rows(s: Tensor, i: Tensor, j: Tensor, own: Tensor, other: Tensor) -> Tensor:
         kept = valid(i, j)
-        cost = (length[:, None] - 2 * lifted).masked_fill(~kept, torch.finfo(lifted.dtype).max / 8)
+        cost = own[:, None] + other - 2 * s
+        cost = cost.masked_fill(~kept, torch.finfo(s.dtype).max / 8)
         return (-(t + cost_scale) * cost).logsumexp(1) - (-t * cost).logsumexp(1)
 
-    logs = _lifted_values(of_rows, anchors, candidates, across_ranks)
+    logs = _over_rows(of_rows, anchors, candidates, across_ranks)
     everyone = gathered_rows(logs) if across_ranks else logs
     return everyone.logsumexp(0) - math.log(len(everyone))
 
@@ -391,8 +393,8 @@ def _against_queue(t: float, banked_from: int) -> RowFunction:
     Columns before ``banked_from`` are the rows of the batch, in the order of the anchors.
     """
 
-    def of_rows(lifted: Tensor, i: Tensor, j: Tensor, length: Tensor) -> Tensor:
-        cost = length[:, None] - 2 * lifted
+    def of_rows(s: Tensor, i: Tensor, j: Tensor, own: Tensor, other: Tensor) -> Tensor:
+        cost = own[:, None] + other - 2 * s
         batch = j < banked_from
         weighed = torch.where(batch, cost, cost.detach())
         return (cost * masked_softmax(-t * weighed, ~batch | (i != j))).sum(1)
@@ -410,18 +412,19 @@ def _detached(sharpness: float, valid: IndexFunction) -> RowFunction:
     return of_rows
 
 
-def _lifted_values(
+def _over_rows(
     function: RowFunction, anchors: Tensor, candidates: Tensor, across_ranks: bool
 ) -> Tensor:
-    """The function gets ``<a, c> - ||c||^2 / 2`` and ``||a||^2``: ``d = ||a||^2 - 2 (...)``."""
-    one = torch.ones_like(anchors[:, :1])
-    half = -candidates.square().sum(1, keepdim=True) / 2
+    """The function gets ``<a, c>``, ``||a||^2`` of its rows and ``||c||^2`` of all candidates."""
+    lengths = candidates.square().sum(1)
     return row_way(
         function,
-        torch.cat([anchors, one], 1),
-        torch.cat([candidates, half], 1),
+        anchors,
+        candidates,
         anchors.new_ones(()),
         per_row=(anchors.square().sum(1),),
+        shared=(gathered_rows(lengths) if across_ranks else lengths,),
+        width=2,
         reduction="none",
         across_ranks=across_ranks,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_choice
 from counterpoint.engine.ranks import global_sum, global_value
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.log_probabilities import active_tokens, sequence_log_probability
 from counterpoint.objectives.registry import Loss, objective
 
@@ -52,8 +53,7 @@ def captioning(
 
     Source: Yu et al., "CoCa", TMLR 2022, arXiv 2205.01917; the mean over tokens as in open_clip.
     """
-    if per not in get_args(Per):
-        raise SettingError(f"per must be 'token' or 'caption', got {per!r}.")
+    check_choice(Per, per=per)
     logs = sequence_log_probability(
         logits, labels, head=head, shifted=shifted, ignore_index=ignore_index
     )

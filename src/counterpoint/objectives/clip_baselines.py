@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
+    check_not_negative,
+    check_share,
     check_temperature,
     inverse_temperature,
     prepare,
@@ -16,7 +19,7 @@ from counterpoint.engine.checks import (
 )
 from counterpoint.engine.softmax import row_way, two_way
 from counterpoint.engine.terms import Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.multiview import view_rows
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.sinkhorn import balancing_offsets
@@ -55,8 +58,7 @@ def cl2l_parts(
 
     Source: Fini et al. 2023, TMLR, arXiv 2305.08675, authors' code.
     """
-    if not 0 <= label_smoothing <= 1:
-        raise SettingError(f"label_smoothing must be in [0, 1], got {label_smoothing}.")
+    check_share(label_smoothing=label_smoothing)
     check_temperature(local_temperature=local_temperature)
     if (image_views is None) != (text_views is None):
         raise DataError("Local views are needed of both modalities, or of neither.")
@@ -148,8 +150,7 @@ def cl2l(
 
     Source: Fini et al. 2023, TMLR, arXiv 2305.08675, authors' code.
     """
-    if total not in get_args(Total):
-        raise SettingError(f"total must be 'sum' or 'mean', got {total!r}.")
+    check_choice(Total, total=total)
     part = cl2l_parts(
         image,
         text,
@@ -235,8 +236,7 @@ def barlip(
 
     Source: Fini et al. 2023, TMLR, arXiv 2305.08675, authors' code.
     """
-    if off_diagonal < 0:
-        raise SettingError(f"off_diagonal must be at least 0, got {off_diagonal}.")
+    check_not_negative(off_diagonal=off_diagonal)
     xs, ys = _stacked(False, v_image=v_image, v_text=v_text)
     pairs = [(xs[0], ys[0]), *((a, b) for a in xs[1:] for b in ys[1:])]
     terms = [_correlation_loss(a.T @ b / len(a), off_diagonal) for a, b in pairs]

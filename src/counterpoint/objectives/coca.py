@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature, same_rows
-from counterpoint.errors import SettingError
+from counterpoint.engine.checks import Temperature, check_choice, same_rows
 from counterpoint.objectives.captioning import captioning
 from counterpoint.objectives.clip import clip
 from counterpoint.objectives.registry import Loss, objective
@@ -45,8 +44,7 @@ def coca_parts(
 
     Source: Yu et al., "CoCa", TMLR 2022, arXiv 2205.01917.
     """
-    if variant not in get_args(Variant):
-        raise SettingError(f"variant must be 'released' or 'paper', got {variant!r}.")
+    check_choice(Variant, variant=variant)
     same_rows(image=image, text=text, logits=logits, labels=labels)
     paper = variant == "paper"
     contrast = clip(

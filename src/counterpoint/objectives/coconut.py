@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_integers,
     check_reduction,
     inverse_temperature,
@@ -17,7 +18,7 @@ from counterpoint.engine.checks import (
 )
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import Reduction, Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.clip import clip
 from counterpoint.objectives.info_nce import info_nce
 from counterpoint.objectives.registry import Loss, objective
@@ -81,8 +82,7 @@ def nspt(
     text and from supervised contrast).
     """
     check_reduction(reduction)
-    if denominator not in get_args(Denominator):
-        raise SettingError(f"denominator must be 'student' or 'teacher', not {denominator!r}.")
+    check_choice(Denominator, denominator=denominator)
     n = same_rows(student=student, teacher=teacher)
     a, old = prepare(normalize, student=student, teacher=teacher)
     old = old.detach() if detach_teacher else old
@@ -146,8 +146,7 @@ def coconut_alignment(
     Source: Cappellazzo et al. 2024, COCONUT, arXiv 2310.02699, the multimodal loss.
     """
     check_reduction(reduction)
-    if samples not in get_args(Samples):
-        raise SettingError(f"samples must be 'current' or 'all', not {samples!r}.")
+    check_choice(Samples, samples=samples)
     n = same_rows(audio=audio, text=text)
     audio, text = prepare(normalize, audio=audio, text=text)
     old = audio.new_zeros(n, dtype=torch.bool) if rehearsal is None else _marks(rehearsal, n)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_finite,
+    check_not_negative,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -17,7 +19,7 @@ from counterpoint.engine.checks import (
 from counterpoint.engine.ranks import peer_rows
 from counterpoint.engine.softmax import row_way
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.registry import Loss, objective
 
 Push = Literal["exponential", "linear"]
@@ -82,10 +84,8 @@ def conr(
     Source: Keramati et al., "ConR", ICLR 2024, arXiv 2309.06651, released age and depth forms.
     """
     check_reduction(reduction)
-    if push not in get_args(Push):
-        raise SettingError(f"push must be 'exponential' or 'linear', got {push!r}.")
-    if not (window >= 0 and sharpness >= 0):
-        raise SettingError(f"window and sharpness must be at least 0: {window}, {sharpness}.")
+    check_choice(Push, push=push)
+    check_not_negative(window=window, sharpness=sharpness)
     (z,) = prepare(True, features=features)
     scale = inverse_temperature(temperature, len(z), z)
     y, p = _columns("targets", targets, z), _columns("predictions", predictions, z)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_integers,
     check_reduction,
     inverse_temperature,
@@ -18,7 +17,6 @@ from counterpoint.engine.checks import (
 from counterpoint.engine.ranks import peer_rows
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import Aggregate, IndexFunction, LogitFunction, Reduction, Terms
-from counterpoint.errors import SettingError
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.description import Attraction
 from counterpoint.pairs.diagonal import Diagonal
@@ -90,8 +88,7 @@ def contrast(
     Learning, Eq. 2 (mean_log) and Eq. 3 (log_sum); Yeh et al. 2022 (decoupled).
     """
     check_reduction(reduction)
-    if aggregate not in get_args(Aggregate):
-        raise SettingError(f"aggregate must be mean_log or log_sum, not {aggregate!r}.")
+    check_choice(Aggregate, aggregate=aggregate)
     if positive is None:
         same_rows(anchors=anchors, candidates=candidates)
         positive = Diagonal()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature, prepare, same_rows
-from counterpoint.errors import SettingError
+from counterpoint.engine.checks import Temperature, check_choice, check_positive, prepare, same_rows
 from counterpoint.objectives.clip import clip
 from counterpoint.objectives.potential import log_mean_potential, log_sum_potential
 from counterpoint.objectives.registry import Loss, objective
@@ -123,10 +122,8 @@ def contrastive_gap(
 def _prepared(
     x: Tensor, y: Tensor, t: float, variant: Variant, normalize: bool
 ) -> tuple[Tensor, Tensor]:
-    if not t > 0:
-        raise SettingError(f"t must be above 0, got {t}.")
-    if variant not in get_args(Variant):
-        raise SettingError(f"variant must be 'released' or 'paper', got {variant!r}.")
+    check_positive(t=t)
+    check_choice(Variant, variant=variant)
     same_rows(x=x, y=y)
     x, y = prepare(normalize, x=x, y=y)
     return x, y

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from counterpoint.engine.checks import prepare, same_rows
+from counterpoint.engine.checks import check_choice, prepare, same_rows
 from counterpoint.engine.ranks import global_sum
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import SettingError
 from counterpoint.objectives.captioning import captioning
 from counterpoint.objectives.clip import clip
 from counterpoint.objectives.registry import Loss, objective
@@ -120,8 +119,7 @@ def cosmo(
     Source: Wang et al. 2024, arXiv 2401.00849, authors' code.
     """
     same_rows(image=image, text=text, logits=logits, labels=labels)
-    if different not in get_args(Different):
-        raise SettingError(f"different must be 'values' or 'rows', got {different!r}.")
+    check_choice(Different, different=different)
     loss = captioning(
         logits, labels, head=head, ignore_index=NOT_COUNTED, across_ranks=across_ranks
     )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature, check_finite, inverse_temperature, prepare
+from counterpoint.engine.checks import (
+    Temperature,
+    check_choice,
+    check_finite,
+    inverse_temperature,
+    prepare,
+)
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.multiview import view_rows
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
@@ -109,8 +115,7 @@ def count_weights(counts: Tensor, occurrences: Tensor, balance: Balance = "share
 
     Source: the reproduction CountCLIP of arXiv 2302.12066.
     """
-    if balance not in get_args(Balance):
-        raise SettingError(f"balance must be 'share' or 'most_frequent', got {balance!r}.")
+    check_choice(Balance, balance=balance)
     inside = (counts >= 0) & (counts < len(occurrences))
     if not bool(inside.all()) or not bool((occurrences[counts] > 0).all()):
         raise DataError("counts holds a number that occurs nowhere in the training set.")

@@ -64,9 +64,7 @@ def ctp_tft(
     """
     check_reduction(reduction)
     logits = image_class_logits(image, texts, temperature, normalize=normalize)
-    labels = check_integers("labels", labels, len(logits))
-    if not bool(((labels >= 0) & (labels < logits.shape[1])).all()):
-        raise DataError(f"labels must be in 0..{logits.shape[1] - 1}.")
+    labels = check_integers("labels", labels, len(logits), classes=logits.shape[1])
     return reduce(cross_entropy(logits, labels, reduction="none"), reduction)
 
 

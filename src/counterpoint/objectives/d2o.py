@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_positive
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.log_probabilities import check_log_probabilities
 from counterpoint.objectives.pairwise import pairwise_loss
 from counterpoint.objectives.reduction import reduce
@@ -63,9 +64,7 @@ def d2o(
     Source: Duan et al., "Negating Negatives: Alignment with Human Negative Samples via
     Distributional Dispreference Optimization", Findings of EMNLP 2024, arXiv 2403.03419, Eq. 3.
     """
-    for name, value in (("alpha", alpha), ("beta", beta)):
-        if not value > 0:
-            raise SettingError(f"{name} must be above 0, got {value}.")
+    check_positive(alpha=alpha, beta=beta)
     present = _present(policy_self, policy_negative, reference_self, valid)
     policy_self = policy_self.where(present, policy_self.new_zeros(()))
     reference_self = reference_self.where(present, reference_self.new_zeros(()))

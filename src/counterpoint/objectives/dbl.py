@@ -14,8 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_finite
-from counterpoint.errors import DataError, SettingError
+from counterpoint.engine.checks import check_choice, check_finite, check_not_negative, check_share
+from counterpoint.errors import DataError
 from counterpoint.objectives.pairwise import pairwise_loss
 from counterpoint.objectives.registry import Loss, objective
 
@@ -132,8 +132,7 @@ def absolute_boost(
     Source: Diao et al., "Deep Boosting Learning", IEEE TIP 2024, arXiv 2404.18114.
     """
     _check(margin, beta, adaptation=adaptation, scores=scores, anchor_scores=anchor_scores)
-    if not 0 <= gamma <= 1:
-        raise SettingError(f"gamma must be in [0, 1], got {gamma}.")
+    check_share(gamma=gamma)
     reference = anchor_scores.detach()
     matched = reference.diagonal()
     above = _adapted(gamma * beta * margin, CEILING - matched, adaptation)
@@ -188,8 +187,7 @@ def dbl(
     anchors = [anchor_scores] if isinstance(anchor_scores, Tensor) else list(anchor_scores)
     if not anchors:
         raise DataError("anchor_scores holds no branch to boost over; use triplet_ranking.")
-    if boost not in ("relative", "absolute"):
-        raise SettingError(f"boost must be 'relative' or 'absolute', got {boost!r}.")
+    check_choice(Boost, boost=boost)
     boosts = [
         relative_boost(scores, a, margin=margin, beta=beta, hardest=hardest, adaptation=adaptation)
         if boost == "relative"
@@ -234,11 +232,8 @@ def _both_ways(violation: Callable[..., Tensor], hardest: bool, *matrices: Tenso
 
 
 def _check(margin: float, beta: float = 1.0, adaptation: str = "none", **scores: Tensor) -> None:
-    for setting, number in (("margin", margin), ("beta", beta)):
-        if not number >= 0:
-            raise SettingError(f"{setting} must be at least 0, got {number}.")
-    if adaptation not in ("none", "soft", "hard"):
-        raise SettingError(f"adaptation is 'none', 'soft' or 'hard', got {adaptation!r}.")
+    check_not_negative(margin=margin, beta=beta)
+    check_choice(Adaptation, adaptation=adaptation)
     size = len(next(iter(scores.values())))
     for name, value in scores.items():
         if tuple(value.shape) != (size, size) or size == 0:

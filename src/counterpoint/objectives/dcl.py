@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_positive,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -15,7 +16,6 @@ from counterpoint.engine.checks import (
 from counterpoint.engine.ranks import gathered_rows
 from counterpoint.engine.softmax import one_way, self_way
 from counterpoint.engine.terms import Reduction, Terms
-from counterpoint.errors import SettingError
 from counterpoint.objectives.decoupled import left_out
 from counterpoint.objectives.duplicates import in_views
 from counterpoint.objectives.registry import Loss, objective
@@ -151,8 +151,7 @@ def von_mises_fisher_weights(
 
 
 def _weights(positives: Tensor, sigma: float, across_ranks: bool) -> Tensor:
-    if not sigma > 0:
-        raise SettingError(f"sigma must be a positive number, not {sigma}.")
+    check_positive(sigma=sigma)
     logits = positives / sigma
     everyone = gathered_rows(logits) if across_ranks else logits
     return 2 - len(everyone) * (logits - everyone.logsumexp(0)).exp()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_finite,
     check_integers,
     check_reduction,
@@ -17,7 +18,7 @@ from counterpoint.engine.checks import (
 )
 from counterpoint.engine.rows import row_blocks
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError, unknown_name
+from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.contrast import contrast
 from counterpoint.objectives.registry import Loss, objective
 
@@ -82,8 +83,7 @@ def distant_peer(
             check_finite(**{name: rows})
     if peers < 1:
         raise SettingError(f"peers must be at least 1; got {peers}.")
-    if choice not in get_args(Choice):
-        raise unknown_name("choice of peers", choice, get_args(Choice))
+    check_choice(Choice, choice=choice)
     check_reduction(reduction)
     (x,) = prepare(normalize, z=z)
     scale = inverse_temperature(temperature, count, x)

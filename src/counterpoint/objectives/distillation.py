@@ -96,9 +96,9 @@ def dkd(
     """
     student, teacher, squared = _logits(student, teacher, temperature)
     rows, classes = student.shape
-    labels = check_integers("labels", labels, rows)
-    if classes < 2 or bool(((labels < 0) | (labels >= classes)).any()):
-        raise DataError(f"labels must be in 0..{classes - 1}, and of at least two classes.")
+    labels = check_integers("labels", labels, rows, classes=classes)
+    if classes < 2:
+        raise DataError("There must be at least two classes; one has no others to be told from.")
     target = torch.zeros_like(student, dtype=torch.bool)
     target[torch.arange(rows, device=labels.device), labels] = True
     others = [x[~target].view(rows, classes - 1) for x in (teacher, student)]

@@ -54,9 +54,7 @@ def prototype_logits(
     scale = inverse_temperature(temperature, len(prototypes), scores)
     if labels is None:
         return scores * scale
-    labels = check_integers("labels", labels, len(z))
-    if bool(((labels < 0) | (labels >= len(prototypes))).any()):
-        raise DataError(f"labels must be in 0..{len(prototypes) - 1}.")
+    labels = check_integers("labels", labels, len(z), classes=len(prototypes))
     strict = torch.ones_like(labels) if margin_rows is None else margin_rows
     amount = margin * strict.to(scores.dtype)
     return scores.scatter_add(1, labels[:, None], -amount[:, None]) * scale
@@ -140,9 +138,7 @@ def bootstrapped(
     if logits.dim() != 2 or logits.shape != soft.shape or score.shape != logits.shape[:1]:
         raise DataError("logits and soft must be (B, C), score (B,).")
     check_finite(logits=logits, soft=soft, score=score)
-    labels = check_integers("labels", labels, len(logits))
-    if bool(((labels < 0) | (labels >= logits.shape[1])).any()):
-        raise DataError(f"labels must be in 0..{logits.shape[1] - 1}.")
+    labels = check_integers("labels", labels, len(logits), classes=logits.shape[1])
     belief = score.detach()
     hard = cross_entropy(logits, labels, reduction="none")
     softly = -(soft.detach() * logits.log_softmax(1)).sum(1)

@@ -126,9 +126,7 @@ def gopro_parts(
     if logits.dim() != 2 or len(logits) == 0:
         raise DataError(f"logits must be (B, K), B at least 1; got {tuple(logits.shape)}.")
     check_finite(logits=logits)
-    labels = check_integers("labels", labels, len(logits))
-    if bool(((labels < 0) | (labels >= logits.shape[1])).any()):
-        raise DataError(f"labels must be in 0..{logits.shape[1] - 1}.")
+    labels = check_integers("labels", labels, len(logits), classes=logits.shape[1])
     if contrast and len(z) < 2:
         raise DataError("One image has no negatives; use contrast_weight=0 or a larger batch.")
     consistency = prompt_consistency(texts, texts1, texts2)

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from counterpoint.errors import DataError, SettingError
+from counterpoint.engine.checks import check_choice
+from counterpoint.errors import DataError
+
+TokenReduction = Literal["sum", "mean"]
 
 CHUNK_NUMBERS = 2**22
 """Numbers of one vocabulary-sized block: tokens of a chunk times size of the vocabulary."""
@@ -22,7 +25,7 @@ def sequence_log_probability(
     labels: Tensor,
     *,
     head: Tensor | None = None,
-    reduction: Literal["sum", "mean"] = "sum",
+    reduction: TokenReduction = "sum",
     shifted: bool = False,
     ignore_index: int = -100,
 ) -> Tensor:
@@ -48,8 +51,7 @@ def sequence_log_probability(
         DataError: shapes that do not fit, labels that are not whole numbers of the vocabulary.
         SettingError: unknown reduction.
     """
-    if reduction not in ("sum", "mean"):
-        raise SettingError(f"reduction must be 'sum' or 'mean', got {reduction!r}.")
+    check_choice(TokenReduction, reduction=reduction)
     if logits.dim() != 3 or labels.shape != logits.shape[:2]:
         raise DataError(
             "logits must be (B, T, V) and labels (B, T); got "

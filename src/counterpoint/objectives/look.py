@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_integers,
     check_reduction,
     inverse_temperature,
@@ -85,8 +86,7 @@ def look(
     check_reduction(reduction)
     if k < 2:
         raise SettingError(f"k must be at least 2, got {k}.")
-    if empty not in get_args(Empty):
-        raise SettingError(f"empty must be one of {', '.join(get_args(Empty))}, got {empty!r}.")
+    check_choice(Empty, empty=empty)
     own = bank is None
     if bank is None:
         (z,) = prepare(normalize, z=z)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -19,7 +20,7 @@ from counterpoint.engine.checks import (
 from counterpoint.engine.ranks import gathered_rows
 from counterpoint.engine.softmax import reduce_rows, two_way
 from counterpoint.engine.terms import Reduction, Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.partner_mixing import PartnerMixing
 
@@ -75,8 +76,7 @@ def m3co(
     Source: Kumar et al. 2025, M3CoL, arXiv 2409.17777, the M3Co loss.
     """
     check_reduction(reduction)
-    if variant not in get_args(Variant):
-        raise SettingError(f"variant must be 'paper' or 'released', not {variant!r}.")
+    check_choice(Variant, variant=variant)
     n = same_rows(mixed=mixed, clean=clean, partner=partner, share=share)
     mixing = PartnerMixing(partner, share)
     m, b = prepare(normalize, mixed=mixed, clean=clean)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from counterpoint.engine.checks import check_finite
+from counterpoint.engine.checks import check_finite, check_not_negative
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.registry import Loss, objective
 
@@ -70,8 +70,9 @@ def tfup_t(
 
     Source: arXiv 2404.16339, phase 2 of TFUP-T.
     """
-    if not 0 <= threshold < 1 or entropy_weight < 0:
-        raise SettingError("threshold must be in [0, 1) and entropy_weight at least 0.")
+    check_not_negative(entropy_weight=entropy_weight)
+    if not 0 <= threshold < 1:
+        raise SettingError(f"threshold must be in [0, 1), not {threshold}.")
     if strong.shape != weak.shape:
         raise DataError(f"strong {tuple(strong.shape)} and weak {tuple(weak.shape)} must agree.")
     check_finite(strong=strong, weak=weak)

@@ -13,6 +13,7 @@ from counterpoint.encoders.pair_weight import PairWeight
 from counterpoint.engine.checks import (
     Temperature,
     check_integers,
+    check_not_negative,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -20,7 +21,7 @@ from counterpoint.engine.checks import (
 )
 from counterpoint.engine.softmax import one_way, row_way
 from counterpoint.engine.terms import Reduction, Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.clusterings import Apart, Prototypes
@@ -61,8 +62,7 @@ def meow(
 
     Source: Yu et al. 2023, MEOW, arXiv 2212.13847.
     """
-    if not balance >= 0:
-        raise SettingError(f"balance must not be negative, got {balance}.")
+    check_not_negative(balance=balance)
     if not clusterings:
         raise DataError("There must be at least one clustering.")
     clusters = torch.stack([one.clusters for one in clusterings])
@@ -147,10 +147,10 @@ def meow_proto(
 
 
 def _toward_prototypes(anchors: Tensor, clustering: Prototypes) -> Tensor:
-    clusters = check_integers("clusters", clustering.clusters, len(anchors))
     directions = clustering.directions.detach().to(anchors)
-    if not 0 <= int(clusters.min()) <= int(clusters.max()) < len(directions):
-        raise DataError(f"clusters must be in 0..{len(directions) - 1}.")
+    clusters = check_integers(
+        "clusters", clustering.clusters, len(anchors), classes=len(directions)
+    )
     scaled = directions * inverse_temperature(
         clustering.temperature.detach(), len(directions), anchors
     ).expand(len(directions)).unsqueeze(1)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_integers, prepare
+from counterpoint.engine.checks import (
+    check_choice,
+    check_integers,
+    check_not_negative,
+    check_positive,
+    prepare,
+)
 from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.similarity import unit_rows, without_autocast
 from counterpoint.errors import DataError, SettingError
@@ -52,8 +58,7 @@ def pair_margin(z: Tensor, labels: Tensor, *, margin: float = 0.5) -> Tensor:
     Source: Hadsell et al. 2006; Venkataramanan et al., "Metrix", ICLR 2022, arXiv 2106.04990, the
     clean part.
     """
-    if not margin > 0:
-        raise SettingError(f"margin must be above 0, got {margin}.")
+    check_positive(margin=margin)
     (z,) = prepare(True, z=z)
     y = check_integers("labels", labels, len(z))
     tiny = 8 * torch.finfo(z.dtype).eps
@@ -252,7 +257,7 @@ def metrix_proxy_anchor(
 
     Source: as `metrix_multi_similarity`.
     """
-    _check_mixing(mixing)
+    check_not_negative(mixing=mixing)
     clean = proxy_anchor(embeddings, labels, prototypes, alpha=alpha, margin=margin)
     pairs = prototype_pairs(labels)
     if len(pairs.anchor) == 0:
@@ -300,18 +305,12 @@ def _pairs(
     labels: Tensor, pairing: Pairing, mixing: float, first_positive_only: bool
 ) -> MixedPairs:
     """Mixtures of a pairing; the other one where it has none."""
-    if pairing not in get_args(Pairing):
-        raise SettingError(f"pairing must be one of {', '.join(get_args(Pairing))}: {pairing!r}.")
-    _check_mixing(mixing)
+    check_choice(Pairing, pairing=pairing)
+    check_not_negative(mixing=mixing)
     pairs = anchor_negative_pairs(labels)
     if pairing == "positive_negative" or len(pairs.anchor) == 0:
         pairs = positive_negative_pairs(labels, first_positive_only=first_positive_only)
     return pairs
-
-
-def _check_mixing(mixing: float) -> None:
-    if not mixing >= 0:
-        raise SettingError(f"mixing must be at least 0, got {mixing}.")
 
 
 def _shares(weight: float | Tensor, pairs: MixedPairs) -> Tensor:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from counterpoint.engine.checks import check_integers, check_reduction, prepare
+from counterpoint.engine.checks import check_integers, check_positive, check_reduction, prepare
 from counterpoint.engine.ranks import peer_rows
 from counterpoint.engine.softmax import row_way
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import SettingError
 from counterpoint.objectives.masked import log_sum_with_zero
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.same_label import UNKNOWN
@@ -56,7 +55,7 @@ def multi_similarity(
     Learning, CVPR 2019, arXiv 1904.06627, Eq. 12.
     """
     check_reduction(reduction)
-    check_sharpness(alpha=alpha, beta=beta)
+    check_positive(alpha=alpha, beta=beta)
     (z,) = prepare(normalize, z=z)
     own = check_integers("labels", labels, len(z))
     y = peer_rows(own) if across_ranks else own
@@ -76,17 +75,6 @@ def multi_similarity(
         reduction=reduction,
         across_ranks=across_ranks,
     )
-
-
-def check_sharpness(**settings: float) -> None:
-    """Refuses a factor of an exponent that is not above 0.
-
-    Raises:
-        SettingError: it is not.
-    """
-    for name, value in settings.items():
-        if not value > 0:
-            raise SettingError(f"{name} must be above 0, not {value}.")
 
 
 class MultiSimilarity(Loss, function=multi_similarity):

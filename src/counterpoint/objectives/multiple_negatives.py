@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from counterpoint.engine.checks import Temperature, inverse_temperature, prepare, same_rows
+from counterpoint.engine.checks import (
+    Temperature,
+    check_choice,
+    inverse_temperature,
+    prepare,
+    same_rows,
+)
 from counterpoint.engine.nearest import best_candidates
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import SettingError
@@ -124,8 +130,7 @@ def mnr_plus(
 
     Source: Hallee et al., Scientific Reports 2025, arXiv 2401.15713, released ``mnr_plus_loss``.
     """
-    if targets not in get_args(Targets):
-        raise SettingError(f"targets must be one of {', '.join(get_args(Targets))}: {targets!r}.")
+    check_choice(Targets, targets=targets)
     if targets == "identity":
         return clip(
             x,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from counterpoint.engine.checks import check_choice
 from counterpoint.errors import SettingError
 
 Form = Literal["logistic", "squared", "hinge"]
@@ -43,11 +44,10 @@ def pairwise_loss(
         SettingError: unknown form, a smoothing outside [0, 0.5], a floor below 0 or with another
             form than the logistic one.
     """
-    if form not in get_args(Form):
-        raise SettingError(f"form must be one of {', '.join(get_args(Form))}; got {form!r}.")
+    check_choice(Form, form=form)
     if not 0.0 <= label_smoothing <= 0.5:
         raise SettingError(f"label_smoothing must be in [0, 0.5], got {label_smoothing}.")
-    if floor < 0.0 or (floor > 0.0 and form != "logistic"):
+    if not floor >= 0.0 or (floor > 0.0 and form != "logistic"):
         raise SettingError(f"floor must be at least 0 and is for the logistic form, got {floor}.")
     loss = _one_way(u, form, margin, floor)
     if label_smoothing == 0.0:

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import Temperature, inverse_temperature, prepare
+from counterpoint.engine.checks import Temperature, check_not_negative, inverse_temperature, prepare
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.soft_assignment import log_membership, log_target, meta_nodes
 
@@ -58,8 +58,7 @@ def pamc(
 
     Source: Kulatilleke et al. 2022, PamC, arXiv 2209.14067.
     """
-    if not (alpha >= 0 and beta >= 0):
-        raise SettingError(f"alpha and beta must not be negative, got {alpha} and {beta}.")
+    check_not_negative(alpha=alpha, beta=beta)
     log_q = log_membership(z, centres, freedom=freedom)
     assignment = log_q.detach().exp() if soft else log_q.argmax(1)
     contrast = meta_node_contrast(z, assignment, influence, temperature)

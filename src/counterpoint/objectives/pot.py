@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from counterpoint.encoders.graph_convolution import TwoConvolutions
-from counterpoint.engine.checks import prepare, same_rows
-from counterpoint.errors import DataError, SettingError
+from counterpoint.engine.checks import check_choice, prepare, same_rows
+from counterpoint.errors import DataError
 from counterpoint.objectives.graph_bounds import Lines, WeightBounds, activation_lines, among
 from counterpoint.objectives.registry import Loss, objective
 
@@ -111,8 +111,7 @@ def compactness(
     Source: Wang et al. 2023, POT, arXiv 2309.13944; the exact mode is the bound of Zhang et al.
     2018, CROWN, worked out for two graph convolutions.
     """
-    if mode not in get_args(Mode):
-        raise SettingError(f"mode must be one of {get_args(Mode)}, not {mode!r}.")
+    check_choice(Mode, mode=mode)
     _check(other, encoder, x, view, bounds)
     weights = contrast_weights(other, nodes)
     if mode == "exact":

@@ -13,12 +13,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_choice, check_positive
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.log_probabilities import check_log_probabilities, log_one_minus
 from counterpoint.objectives.pairwise import pairwise_loss
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
+
+SimPOForm = Literal["logistic", "hinge"]
 
 PAIR_BY_PAIR = "a pair has its own loss; ranks of equal batches average it"
 
@@ -36,7 +39,7 @@ def implicit_reward(policy: Tensor, reference: Tensor, *, beta: float = 0.1) -> 
 
     Source: Rafailov et al., "Direct Preference Optimization", NeurIPS 2023, Eq. 5.
     """
-    _positive(beta=beta)
+    check_positive(beta=beta)
     check_log_probabilities(policy=policy, reference=reference)
     return beta * (policy - reference).detach()
 
@@ -84,7 +87,7 @@ def dpo(
 
     Source: Rafailov et al., "Direct Preference Optimization", NeurIPS 2023, Eq. 7.
     """
-    _positive(beta=beta)
+    check_positive(beta=beta)
     rho = _log_ratio(policy_w, policy_l, reference_w, reference_l)
     loss = pairwise_loss(beta * rho, margin=offset, label_smoothing=label_smoothing)
     return reduce(loss, reduction)
@@ -128,7 +131,7 @@ def ipo(
     Source: Azar et al., "A General Theoretical Paradigm to Understand Learning from Human
     Preferences", AISTATS 2024, Eq. 17.
     """
-    _positive(beta=beta)
+    check_positive(beta=beta)
     rho = _log_ratio(policy_w, policy_l, reference_w, reference_l)
     return reduce(pairwise_loss(rho, "squared", margin=1 / (2 * beta)), reduction)
 
@@ -176,7 +179,7 @@ def dpop(
     Source: Pal et al., "Smaug: Fixing Failure Modes of Preference Optimisation with DPO-Positive",
     2024, arXiv 2402.13228, Eq. 3.
     """
-    _positive(beta=beta)
+    check_positive(beta=beta)
     rho = _log_ratio(policy_w, policy_l, reference_w, reference_l)
     lost = reference_w.detach() - policy_w
     rho = rho - weight * (lost.clamp(min=0.0) if clipped else lost)
@@ -215,7 +218,7 @@ def cpo(
 
     Source: Xu et al., "Contrastive Preference Optimization", ICML 2024, Eq. 5.
     """
-    _positive(beta=beta)
+    check_positive(beta=beta)
     check_log_probabilities(policy_w=policy_w, policy_l=policy_l)
     loss = pairwise_loss(beta * (policy_w - policy_l)) - nll_weight * policy_w
     return reduce(loss, reduction)
@@ -254,7 +257,7 @@ def slic(
     Source: Zhao et al., "SLiC-HF: Sequence Likelihood Calibration with Human Feedback", 2023,
     arXiv 2305.10425, Eq. 1; Yuan et al., "RRHF", NeurIPS 2023.
     """
-    if beta < 0:
+    if not beta >= 0:
         raise SettingError(f"beta is a margin here and must be at least 0, got {beta}.")
     check_log_probabilities(policy_w=policy_w, policy_l=policy_l)
     loss = pairwise_loss(policy_w - policy_l, "hinge", margin=beta) - nll_weight * policy_w
@@ -298,7 +301,7 @@ def orpo(
     Source: Hong et al., "ORPO: Monolithic Preference Optimization without Reference Model", EMNLP
     2024, Eqs. 6 and 7.
     """
-    _positive(beta=beta)
+    check_positive(beta=beta)
     check_log_probabilities(at_most_zero=True, policy_w=policy_w, policy_l=policy_l)
     loss = pairwise_loss(beta * (log_odds(policy_w) - log_odds(policy_l)))
     return reduce(loss - nll_weight * policy_w, reduction)
@@ -321,7 +324,7 @@ def simpo(
     *,
     beta: float = 2.0,
     margin: float = 0.5,
-    form: Literal["logistic", "hinge"] = "logistic",
+    form: SimPOForm = "logistic",
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
@@ -348,9 +351,8 @@ def simpo(
     Source: Meng et al., "SimPO: Simple Preference Optimization with a Reference-Free Reward",
     NeurIPS 2024, Eq. 6.
     """
-    _positive(beta=beta)
-    if form not in ("logistic", "hinge"):
-        raise SettingError(f"form must be 'logistic' or 'hinge', got {form!r}.")
+    check_positive(beta=beta)
+    check_choice(SimPOForm, form=form)
     check_log_probabilities(policy_w=policy_w, policy_l=policy_l)
     u = beta * (policy_w - policy_l - margin)
     lead = 1.0 if form == "hinge" else 0.0
@@ -401,7 +403,7 @@ def kto(
     Source: Ethayarajh et al., "KTO: Model Alignment as Prospect Theoretic Optimization", ICML 2024,
     Eqs. 7 and 8.
     """
-    _positive(beta=beta)
+    check_positive(beta=beta)
     check_log_probabilities(policy=policy, reference=reference)
     if desirable.dtype != torch.bool or desirable.shape != policy.shape:
         raise DataError(
@@ -421,12 +423,6 @@ def _log_ratio(
         policy_w=policy_w, policy_l=policy_l, reference_w=reference_w, reference_l=reference_l
     )
     return (policy_w - policy_l) - (reference_w - reference_l).detach()
-
-
-def _positive(**settings: float) -> None:
-    for name, value in settings.items():
-        if not value > 0:
-            raise SettingError(f"{name} must be above 0, got {value}.")
 
 
 class DPO(Loss, function=dpo):
@@ -545,7 +541,7 @@ class SimPO(Loss, function=simpo):
         *,
         beta: float = 2.0,
         margin: float = 0.5,
-        form: Literal["logistic", "hinge"] = "logistic",
+        form: SimPOForm = "logistic",
         label_smoothing: float = 0.0,
         reduction: Reduction = "mean",
     ) -> None:

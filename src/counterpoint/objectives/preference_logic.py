@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from counterpoint.engine.checks import check_positive
 from counterpoint.errors import SettingError, unknown_name
 from counterpoint.objectives import formulas
 from counterpoint.objectives.log_probabilities import check_log_probabilities, log_one_minus
@@ -271,8 +272,7 @@ def compile_loss(
     Returns:
         A differentiable function that gives one loss a pair; it raises as `Structure.rho` does.
     """
-    if not beta > 0:
-        raise SettingError(f"beta must be above 0, got {beta}.")
+    check_positive(beta=beta)
     found = decompile(structure) if isinstance(structure, str) else structure
 
     def loss(log_p: Mapping[str, Tensor]) -> Tensor:

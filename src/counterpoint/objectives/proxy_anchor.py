@@ -5,13 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_integers, prepare
+from counterpoint.engine.checks import check_integers, check_positive, prepare
 from counterpoint.engine.ranks import gathered_rows, global_value, peer_rows, world_size
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import Terms
-from counterpoint.errors import DataError
 from counterpoint.objectives.masked import log_sums_with_zero
-from counterpoint.objectives.multi_similarity import check_sharpness
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.same_label import UNKNOWN
 
@@ -58,9 +56,9 @@ def proxy_anchor(
     Source: Kim et al. 2020, Proxy Anchor Loss for Deep Metric Learning, CVPR 2020, arXiv
     2003.13911, Eq. 4.
     """
-    check_sharpness(alpha=alpha)
+    check_positive(alpha=alpha)
     z, anchors = prepare(normalize, z=z, prototypes=prototypes)
-    y = classes_of(labels, len(z), len(anchors))
+    y = check_integers("labels", labels, len(z), classes=len(anchors), unknown=True)
     if across_ranks:
         z, y = gathered_rows(z), peer_rows(y)
 
@@ -76,18 +74,6 @@ def proxy_anchor(
     )
     loss = mean_of_occurring(near, y) + far + alpha * margin
     return global_value(loss / world_size()) if across_ranks else loss
-
-
-def classes_of(labels: Tensor, rows: int, classes: int) -> Tensor:
-    """Labels in 0 .. classes - 1, or -1.
-
-    Raises:
-        DataError: others.
-    """
-    labels = check_integers("labels", labels, rows)
-    if not bool(((labels >= UNKNOWN) & (labels < classes)).all()):
-        raise DataError(f"labels must be in 0..{classes - 1}, one for each prototype, or -1.")
-    return labels
 
 
 def mean_of_occurring(near: Tensor, labels: Tensor) -> Tensor:

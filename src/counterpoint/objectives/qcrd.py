@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_finite
+from counterpoint.engine.checks import check_choice, check_finite, check_not_negative
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.pairwise import pairwise_loss
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
@@ -73,12 +73,9 @@ def qcrd(
     Source: Wang et al., "Quality-guided Contrastive Rationale Distillation for Large Language
     Models", EMNLP 2025, arXiv 2405.13014.
     """
-    if over_positives not in get_args(OverPositives):
-        raise SettingError(f"over_positives must be 'min' or 'mean', got {over_positives!r}.")
-    if over_negatives not in get_args(OverNegatives):
-        raise SettingError(f"over_negatives is 'max', 'min' or 'mean', got {over_negatives!r}.")
-    if beta < 0:
-        raise SettingError(f"beta must be at least 0, got {beta}.")
+    check_choice(OverPositives, over_positives=over_positives)
+    check_choice(OverNegatives, over_negatives=over_negatives)
+    check_not_negative(beta=beta)
     rows = len(positive_losses)
     good, keep, is_good = _prepare(
         "positive", positive_losses, positive_quality, has_positive, rows, 1.0

@@ -50,9 +50,7 @@ def sage(
     """
     check_reduction(reduction)
     logs = log_opinion(logits)
-    labels = check_integers("labels", labels, len(logs))
-    if not bool(((labels >= 0) & (labels < logs.shape[1])).all()):
-        raise DataError(f"labels must be in 0..{logs.shape[1] - 1}.")
+    labels = check_integers("labels", labels, len(logs), classes=logs.shape[1])
     sure = logs.gather(1, labels[:, None])[:, 0].clamp(min=math.log(SMALLEST))
     return reduce(-sure if towards else sure, reduction)
 

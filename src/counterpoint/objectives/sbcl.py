@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_integers,
+    check_not_negative,
     check_reduction,
     check_temperature,
     inverse_temperature,
@@ -83,10 +85,8 @@ def sbcl(
     Source: Hou et al., "SBCL", ICCV 2023, arXiv 2306.15925, released ``SupConLoss_rank``.
     """
     check_reduction(reduction)
-    if denominator not in get_args(Denominator):
-        raise SettingError(f"denominator must be 'levels' or 'all', got {denominator!r}.")
-    if beta < 0:
-        raise SettingError(f"beta must be at least 0, got {beta}.")
+    check_choice(Denominator, denominator=denominator)
+    check_not_negative(beta=beta)
     rows, views = view_rows(features)
     (z,) = prepare(normalize, features=rows)
     samples = len(z) // views
@@ -193,8 +193,7 @@ def sbcl_queue(
 
     Source: Hou et al., "SBCL", ICCV 2023, arXiv 2306.15925, released form with MoCo.
     """
-    if beta < 0:
-        raise SettingError(f"beta must be at least 0, got {beta}.")
+    check_not_negative(beta=beta)
     check_temperature(temperature=temperature, class_temperature=class_temperature)
     q, k, bank = prepare(False, queries=queries, keys=keys.detach(), queue=queue.detach())
     if len(q) != len(k):

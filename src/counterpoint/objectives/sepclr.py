@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_integers, prepare
+from counterpoint.engine.checks import check_integers, check_positive, prepare
 from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.rows import softmax_rows
 from counterpoint.engine.terms import Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.potential import log_mean_potential
 from counterpoint.objectives.registry import Loss, objective
 
@@ -50,7 +50,7 @@ def negative_joint_entropy(c: Tensor, s: Tensor, tau: float = 0.5) -> Tensor:
 
     Source: Louiset et al., "SepCLR", ICLR 2024, arXiv 2402.11928.
     """
-    _check_tau(tau)
+    check_positive(tau=tau)
     if len(c) != len(s):
         raise DataError(f"c has {len(c)} rows and s has {len(s)}; both are codes of the samples.")
     (z,) = prepare(False, codes=torch.cat([c, s], 1))
@@ -73,7 +73,7 @@ def sepclr_parts(
 
     Source: Louiset et al., "SepCLR", ICLR 2024, arXiv 2402.11928.
     """
-    _check_tau(tau)
+    check_positive(tau=tau)
     c1, c2 = prepare(normalize_common, common1=common1, common2=common2)
     s1, s2 = prepare(False, salient1=salient1, salient2=salient2)
     n = len(c1)
@@ -197,7 +197,7 @@ def kernel_alignment(codes: Tensor, attribute: Tensor, tau: float = 0.025) -> Te
 
     Source: Louiset et al., "SepCLR", ICLR 2024, arXiv 2402.11928, supervised salient dimensions.
     """
-    _check_tau(tau)
+    check_positive(tau=tau)
     if codes.dim() != 1 or codes.shape != attribute.shape or len(codes) < 2:
         raise DataError("codes and attribute must be (N,) of one length of at least 2.")
     u, a = prepare(False, codes=codes[:, None], attribute=attribute.detach()[:, None])
@@ -219,11 +219,6 @@ def _squared_distances(x: Tensor) -> tuple[Tensor, Tensor]:
     half = -0.5 * x.square().sum(1, keepdim=True)
     ones = torch.ones_like(half)
     return torch.cat([x, half, ones], 1), torch.cat([x, ones, half], 1)
-
-
-def _check_tau(tau: float) -> None:
-    if not tau > 0:
-        raise SettingError(f"tau must be above 0, got {tau}.")
 
 
 class SepCLR(Loss, function=sepclr):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -35,6 +36,7 @@ from counterpoint.pairs.sample_state import SampleState
 
 FirstVisit = Literal["sample", "batch", "none"]
 Variant = Literal["paper", "released"]
+Negatives = Literal["mean", "sum"]
 
 SOURCE = (
     "Yuan et al. 2022, Provable Stochastic Optimization for Global Contrastive Learning, arXiv "
@@ -240,10 +242,7 @@ class _Rules:
         for name in ("gamma", "beta"):
             if not 0 < getattr(self, name) <= 1:
                 raise SettingError(f"{name} must lie in (0, 1], not {getattr(self, name)}.")
-        if self.first_visit not in ("sample", "batch", "none"):
-            raise SettingError(
-                f"first_visit must be sample, batch or none, not {self.first_visit}."
-            )
+        check_choice(FirstVisit, first_visit=self.first_visit)
         if not 0 < self.lowest <= self.highest:
             raise SettingError("Temperatures need 0 < lowest <= highest.")
 
@@ -492,7 +491,7 @@ class BimodalSogCLR(Loss, function=sogclr_bimodal):
         temperature: float = 0.01,
         *,
         variant: Variant = "paper",
-        negatives: Literal["mean", "sum"] = "mean",
+        negatives: Negatives = "mean",
         gamma: float = 0.9,
         first_visit: FirstVisit = "sample",
         rho: float | None = None,
@@ -503,10 +502,8 @@ class BimodalSogCLR(Loss, function=sogclr_bimodal):
         normalize: bool = True,
         across_ranks: bool = False,
     ) -> None:
-        if variant not in ("paper", "released"):
-            raise SettingError(f"variant must be paper or released, not {variant!r}.")
-        if negatives not in ("mean", "sum"):
-            raise SettingError(f"negatives must be mean or sum, not {negatives!r}.")
+        check_choice(Variant, variant=variant)
+        check_choice(Negatives, negatives=negatives)
         super().__init__(normalize=normalize, across_ranks=across_ranks)
         self.released, self.summed = variant == "released", negatives == "sum"
         visit: FirstVisit = "none" if self.released else first_visit

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
+    check_choice,
     check_integers,
+    check_not_negative,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -81,14 +83,12 @@ def star(
     Source: Huertas-Tato et al. 2023, arXiv 2310.11081, and its released ``SupConLoss``.
     """
     check_reduction(reduction)
-    if variant not in get_args(Variant):
-        raise SettingError(f"variant must be 'paper' or 'released', got {variant!r}.")
+    check_choice(Variant, variant=variant)
     rows, views = view_rows(features)
     labels = check_integers("labels", labels, len(rows) // views).repeat(views)
     released = variant == "released"
     floor = (RELEASED_FLOOR if released else 0.0) if floor is None else floor
-    if floor < 0:
-        raise SettingError(f"floor must be at least 0, got {floor}.")
+    check_not_negative(floor=floor)
     if not released and floor == 0:
         return supcon(rows, labels, temperature, reduction=reduction, across_ranks=across_ranks)
     if across_ranks:

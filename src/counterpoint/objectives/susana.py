@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoint.engine.checks import check_finite, check_integers
+from counterpoint.engine.checks import check_finite, check_integers, check_not_negative
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.icnn_score import distances, icnn_score
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
@@ -55,22 +55,19 @@ def proto_triplet(
 
     Source: Mendez-Ruiz et al. 2023, arXiv 2305.09062, Proto-Triplet loss.
     """
-    if margin < 0:
-        raise SettingError(f"margin must be at least 0, got {margin}.")
+    check_not_negative(margin=margin)
     if queries.dim() != 2 or support.dim() != 2 or queries.shape[1] != support.shape[1]:
         raise DataError(
             f"queries {tuple(queries.shape)} and support {tuple(support.shape)} must be matrices "
             "of one width."
         )
     check_finite(queries=queries, support=support)
-    labels = check_integers("labels", labels, len(queries))
     support_labels = check_integers("support_labels", support_labels, len(support))
     ways = int(support_labels.max()) + 1
     prototypes, counts = class_means(support, support_labels, ways)
     if ways < 2 or int(counts.min()) == 0:
         raise DataError("Every one of at least two classes needs a row of support.")
-    if int(labels.min()) < 0 or int(labels.max()) >= ways:
-        raise DataError(f"labels must be in 0..{ways - 1}, the classes of the support.")
+    labels = check_integers("labels", labels, len(queries), classes=ways)
     d = distances(queries[:, None], prototypes)
     own = torch.arange(ways, device=d.device) == labels[:, None]
     wrong = d.masked_fill(own, torch.inf).amin(1)

@@ -127,7 +127,11 @@ def amcl(
     averaged over negatives, are reconstructed: the released module does not run.
     """
     check_reduction(reduction)
-    _check_settings(form, heads, beta, hardest)
+    check_choice(Form, form=form)
+    check_choice(Heads, heads=heads)
+    check_not_negative(beta=beta)
+    if hardest is not None and hardest < 1:
+        raise SettingError(f"hardest must be at least 1, not {hardest}.")
     n = same_rows(z1=z1, z2=z2)
     bank = {} if negatives is None else {"negatives": negatives}
     first, second, *banked = _checked(z1=z1, z2=z2, **bank)
@@ -289,14 +293,6 @@ def _checked(**projections: Tensor) -> list[Tensor]:
     return [z.view(len(z), *heads) for z in flat]
 
 
-def _check_settings(form: Form, heads: Heads, beta: float, hardest: int | None) -> None:
-    check_choice(Form, form=form)
-    check_choice(Heads, heads=heads)
-    check_not_negative(beta=beta)
-    if hardest is not None and hardest < 1:
-        raise SettingError(f"hardest must be at least 1, not {hardest}.")
-
-
 @objective(
     inputs="features",
     across_ranks="no negatives: ranks of equal batches average it",
@@ -346,7 +342,8 @@ def amcl_simsiam(
     constants is reconstructed.
     """
     check_reduction(reduction)
-    _check_settings("softmax", heads, beta, None)
+    check_choice(Heads, heads=heads)
+    check_not_negative(beta=beta)
     n = same_rows(p1=p1, p2=p2, h1=h1, h2=h2)
     x, y, a, b = _checked(p1=p1, p2=p2, h1=h1, h2=h2)
     constant = inverse_temperature(temperature, n, x).reciprocal().reshape(-1, 1)
@@ -404,8 +401,8 @@ def amcl_barlow(
     Source: Wang et al. 2024, ECCV 2024, arXiv 2310.05615, Table 2 (2.3); what phi sees, and
     lambda, of Barlow Twins, are reconstructed.
     """
-    _check_settings("softmax", heads, beta, None)
-    check_not_negative(off_diagonal=off_diagonal)
+    check_choice(Heads, heads=heads)
+    check_not_negative(beta=beta, off_diagonal=off_diagonal)
     n = same_rows(z1=z1, z2=z2)
     if n < 2:
         raise DataError("Features of a single sample have no correlation; use at least 2.")

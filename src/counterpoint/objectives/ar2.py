@@ -161,7 +161,7 @@ def _checked(name: str, scores: Tensor) -> Tensor:
     if scores.dim() != 2 or scores.numel() == 0:
         raise DataError(f"{name} must be (B, 1 + n), got {tuple(scores.shape)}.")
     check_finite(**{name: scores})
-    return scores.to(torch.promote_types(scores.dtype, torch.float32))
+    return scores
 
 
 class AR2Retriever(Loss, function=ar2_retriever):

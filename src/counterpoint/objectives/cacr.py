@@ -175,7 +175,7 @@ def cacr_queue(
     Source: Zheng et al. 2023, arXiv 2105.03746; authors' code for shifted data.
     """
     check_reduction(reduction)
-    _check_settings(t_positive, t_negative, 1.0, 0.0, "euclidean", reduction)
+    check_not_negative(t_positive=t_positive, t_negative=t_negative)
     if len(queries) != len(keys):
         raise DataError(f"There are {len(queries)} views of queries and {len(keys)} of keys.")
     q, k = _prepared(queries, normalize), _prepared(keys, normalize)

@@ -112,7 +112,8 @@ def discrimination(
     check_reduction(reduction)
     if similarity.dim() != 2 or similarity.shape[0] != similarity.shape[1]:
         raise DataError(f"similarity must be (N, N), got {tuple(similarity.shape)}.")
-    logits = _finite("similarity", similarity) * inverse_temperature(temperature, 1, similarity)
+    check_finite(similarity=similarity)
+    logits = similarity * inverse_temperature(temperature, 1, similarity)
     own = torch.arange(len(logits), device=logits.device)
     along = cross_entropy(logits, own, reduction=reduction)
     return (along + cross_entropy(logits.T, own, reduction=reduction)) / 2
@@ -150,12 +151,8 @@ def list_generation(
     if prediction.dim() != 2 or prediction.numel() == 0:
         raise DataError(f"prediction must be (B, K), got {tuple(prediction.shape)}.")
     first = torch.zeros(len(prediction), dtype=torch.long, device=prediction.device)
-    return cross_entropy(scale * _finite("prediction", prediction), first, reduction=reduction)
-
-
-def _finite(name: str, values: Tensor) -> Tensor:
-    check_finite(**{name: values})
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+    check_finite(prediction=prediction)
+    return cross_entropy(scale * prediction, first, reduction=reduction)
 
 
 class Discrimination(Loss, function=discrimination):

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from counterpoint.engine.checks import check_choice
+from counterpoint.engine.similarity import upcast
 from counterpoint.errors import DataError
 
 TokenReduction = Literal["sum", "mean"]
@@ -90,8 +91,7 @@ def _token_log_probabilities(
 
 
 def _chunk(logits: Tensor, labels: Tensor, head: Tensor | None) -> Tensor:
-    logits = logits if head is None else logits @ head.T
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = upcast(logits if head is None else logits @ head.T)
     return logits.gather(1, labels[:, None])[:, 0] - logits.logsumexp(1)
 
 

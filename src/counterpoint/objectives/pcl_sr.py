@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.engine.checks import Temperature, check_finite, inverse_temperature
-from counterpoint.engine.similarity import unit_rows
+from counterpoint.engine.similarity import unit_rows, upcast
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.masked import log_sum_with_zero
@@ -85,8 +85,7 @@ def _unit_pixels(name: str, maps: Tensor, like: Tensor) -> Tensor:
             f"got {tuple(maps.shape)}."
         )
     check_finite(**{name: maps})
-    pixels = maps.to(torch.promote_types(maps.dtype, torch.float32)).flatten(2).transpose(1, 2)
-    return unit_rows(pixels)
+    return unit_rows(upcast(maps).flatten(2).mT)
 
 
 def dual_contrastive(real: Tensor, fake: Tensor) -> Tensor:

@@ -47,6 +47,17 @@ def test_every_part_can_be_switched_and_finds_wrong_labels(data: Any, parts: Any
     assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
 
 
+def test_the_mistakes_of_one_annotator_are_found_and_corrected() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(1200) % 4
+    z = 3 * np.eye(4)[truth] @ rng.normal(size=(4, 16)) / 4 + rng.normal(size=(1200, 16)) * 0.6
+    wrong = (truth == 0) & (rng.random(1200) < 0.35)
+    found = Judge(network=False).judge(z, np.where(wrong, 1, truth))
+    assert np.argwhere(found.habits > 0).tolist() == [[0, 1]]
+    assert f1(found.flagged, wrong) > 0.9
+    assert (found.suggested == truth)[wrong & found.flagged].all()
+
+
 def test_a_further_judge_joins(data: Any) -> None:
     z, truth, y = data
     found = Judge(network=False).judge(z, y)

@@ -42,6 +42,8 @@ def reasons(judgement: Judgement, classes: Sequence[str], rows: Ints | None = No
                 f"{votes[label]:.0f} are {own}; together with the corrector "
                 f"{p[other]:.0%} against {p[label]:.0%}"
             )
+            if judgement.habits[other, label] > 0:
+                said += f"; {classes_name(classes, other)} is often labelled {own}, clear cases too"
         elif judgement.rare[row]:
             said = f"protected: {own} has only {size[label]} rows"
         elif best[row] != label:

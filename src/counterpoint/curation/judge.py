@@ -21,7 +21,13 @@ from counterpoint.curation.credibility import (
 from counterpoint.curation.duplicates import Conflict, conflicts
 from counterpoint.curation.neighbour_search import slices
 from counterpoint.curation.soft_labels import bandwidth, kernel_density, soft_targets
-from counterpoint.curation.wrong_labels import flag, given_margins, noise_share, probability_wrong
+from counterpoint.curation.wrong_labels import (
+    flag,
+    given_margins,
+    habits,
+    noise_share,
+    probability_wrong,
+)
 from counterpoint.data.stored_rows import StoredRows
 from counterpoint.errors import DataError, SettingError
 from counterpoint.probes.inputs import Floats, Ints, class_labels, features
@@ -183,8 +189,9 @@ class Judge:
     ) -> dict[str, Any]:
         """What follows from calibrated probabilities ``(N, C)``."""
         share = noise_share(probabilities, y)
-        wrong = probability_wrong(probabilities, y, share)
-        margins = given_margins(probabilities, y)
+        habit = habits(probabilities, y)
+        wrong = probability_wrong(probabilities, y, share, habit)
+        margins = given_margins(probabilities, y, habit)
         wrong[blind] = share
         rare = np.bincount(y)[y] < self.smallest
         flagged = flag(np.where(blind | rare, 0.0, wrong), margins)
@@ -197,6 +204,7 @@ class Judge:
             "margin": margins,
             "flagged": flagged,
             "noise_share": share,
+            "habits": habit,
             "undecidable": blind,
             "rare": rare,
             "twins": twins,
@@ -251,9 +259,12 @@ class Judgement:
         probabilities: calibrated class probabilities ``(N, C)``, by judges that have not seen the
             row's own label.
         credibility: estimated probability that the label is right ``(N,)``.
-        margin: log-probability of the label minus that of the best other one ``(N,)``.
+        margin: log-probability of the label minus that of the best other one, which `habits` raise
+            ``(N,)``.
         flagged: bool ``(N,)``.
         noise_share: estimated share of wrong labels.
+        habits: how much more often than chance explains class a is labelled b, as a logarithm
+            ``(C, C)``.
         undecidable: bool ``(N,)``, rows that nothing can be said of.
         rare: bool ``(N,)``, rows of classes too small to be flagged by neighbours.
         twins: equal content with different labels.
@@ -269,6 +280,7 @@ class Judgement:
     margin: Floats
     flagged: Flags
     noise_share: float
+    habits: Floats
     undecidable: Flags
     rare: Flags
     twins: Conflict

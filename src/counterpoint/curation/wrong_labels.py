@@ -21,6 +21,7 @@ CERTAIN = 1e-3
 LARGEST_SHIFT = 5.0
 BISECTIONS = 40
 PART_ROWS = 65_536
+HABIT_CHANCE = 1e-4
 
 
 def noise_share(probabilities: Floats, labels: Ints) -> float:
@@ -35,36 +36,92 @@ def noise_share(probabilities: Floats, labels: Ints) -> float:
         probabilities: ``(N, C)``, of a model that has not seen the labels.
         labels: ``(N,)``.
     """
-    predicted = probabilities.argmax(axis=1)
     wrong = 0.0
-    for label in np.unique(predicted):
-        rows = np.flatnonzero(predicted == label)
-        sure = max(FEWEST_SURE, round(SUREST * len(rows)))
-        top = rows[np.argsort(-probabilities[rows, label], kind="stable")[:sure]]
-        wrong += len(rows) * float((labels[top] != label).mean())
+    for label, rows, top in _surest(probabilities):
+        wrong += rows * float((labels[top] != label).mean())
     return min(max(wrong, 1.0) / len(labels), LARGEST_SHARE)
 
 
-def log_margins(probabilities: Floats) -> Floats:
-    """``log p(c) - max_{c' != c} log p(c')`` of every label c a row could carry, ``(N, C)``."""
+def habits(probabilities: Floats, labels: Ints) -> Floats:
+    """Pairs of classes that are mistaken as a habit, as one annotator with a wrong rule would.
+
+    Of the surest rows of class a (as in `noise_share`), ``n`` are labelled b; ``e`` would be if
+    mistakes fell on every pair of classes alike. ``h_ab = max(0, log(low / e))``, where ``low`` is
+    the lowest mean at which ``n - 1`` or more come about with a chance of 1 in 10,000 (Poisson):
+    one less than n, since a row that is judged by it may be one of them. Done twice, the second
+    time with an ``e`` of the pairs that were no habit.
+
+    Args:
+        probabilities: ``(N, C)``, of a model that has not seen the labels.
+        labels: ``(N,)``.
+
+    Returns:
+        ``(C, C)``; 0 where a is labelled b no more often than chance explains.
+    """
+    classes = probabilities.shape[1]
+    counts = np.zeros((classes, classes))
+    for label, _, top in _surest(probabilities):
+        counts[label] = np.bincount(labels[top], minlength=classes)
+    rows = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0.0)
+    several = np.nonzero(counts > 1)
+    seen, total = counts[several], rows[several[0]]
+    low = require("scipy.special", "probe").gammaincinv(seen - 1, HABIT_CHANCE)
+    excess: Floats = np.zeros(len(seen))
+    for _ in range(2):
+        usual = excess > 0
+        mistakes = counts.sum() - seen[usual].sum()
+        chances = rows.sum() * (classes - 1) - total[usual].sum()
+        expected = total * max(mistakes, 1.0) / max(chances, 1.0)
+        excess = np.log(low / expected).clip(0.0)
+    found = np.zeros((classes, classes))
+    found[several] = excess
+    return found
+
+
+def _surest(probabilities: Floats) -> Iterator[tuple[int, int, Ints]]:
+    """Every predicted class, how many rows it is predicted for, and the surest of them."""
+    predicted = probabilities.argmax(axis=1)
+    for label in np.unique(predicted).tolist():
+        rows = np.flatnonzero(predicted == label)
+        sure = max(FEWEST_SURE, round(SUREST * len(rows)))
+        order = np.argsort(-probabilities[rows, label], kind="stable")
+        yield label, len(rows), rows[order[:sure]]
+
+
+def log_margins(probabilities: Floats, habit: Floats | None = None) -> Floats:
+    """``log p(c) - max_{c' != c} (log p(c') + h_c'c)`` of every label c a row could carry.
+
+    Args:
+        probabilities: ``(N, C)``.
+        habit: ``h``, as of `habits`, ``(C, C)``; None for 0.
+
+    Returns:
+        ``(N, C)``.
+    """
     logs = np.log(probabilities + SMALLEST)
     top = np.sort(logs, axis=1)[:, -2:]
     first = logs == top[:, 1:]
     rival = np.where(first, top[:, :1], top[:, 1:])
+    if habit is not None:
+        for true, taken in np.argwhere(habit > 0):
+            np.maximum(rival[:, taken], logs[:, true] + habit[true, taken], out=rival[:, taken])
     gap: Floats = logs - rival
     return gap
 
 
-def given_margins(probabilities: Floats, labels: Ints) -> Floats:
+def given_margins(probabilities: Floats, labels: Ints, habit: Floats | None = None) -> Floats:
     """The `log_margins` of the given labels alone, ``(N,)``."""
     margins = np.empty(len(labels))
     for part in _parts(len(labels)):
         own = labels[part]
-        margins[part] = log_margins(probabilities[part])[np.arange(len(own)), own]
+        margins[part] = log_margins(probabilities[part], habit)[np.arange(len(own)), own]
     return margins
 
 
-def probability_wrong(probabilities: Floats, labels: Ints, share: float) -> Floats:
+def probability_wrong(
+    probabilities: Floats, labels: Ints, share: float, habit: Floats | None = None
+) -> Floats:
     """``P(wrong | s_i) = share * g(s_i) / f(s_i)``, made to fall with the margin s.
 
     ``f`` is the distribution of the margins of the given labels. ``g`` is that of wrong labels: it
@@ -76,11 +133,12 @@ def probability_wrong(probabilities: Floats, labels: Ints, share: float) -> Floa
         probabilities: ``(N, C)``, of a model that has not seen the labels.
         labels: ``(N,)``.
         share: share of wrong labels, as of `noise_share`.
+        habit: as of `habits`; None for none.
 
     Returns:
         ``(N,)`` in [0, 1].
     """
-    given = given_margins(probabilities, labels)
+    given = given_margins(probabilities, labels, habit)
     confused = _confusion(probabilities, labels)
     edges = np.unique(np.quantile(given, np.linspace(0, 1, min(BINS, len(given)) + 1)))
     inner = edges[1:-1]
@@ -89,7 +147,7 @@ def probability_wrong(probabilities: Floats, labels: Ints, share: float) -> Floa
     observed = np.bincount(place, minlength=bins)
     planted = np.zeros(bins)
     for part in _parts(len(labels)):
-        margins = log_margins(probabilities[part]).ravel()
+        margins = log_margins(probabilities[part], habit).ravel()
         weights = confused[labels[part]].ravel()
         planted += np.bincount(np.searchsorted(inner, margins, side="right"), weights, bins)
     ratio = share * planted / np.maximum(observed, 1)

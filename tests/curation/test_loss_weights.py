@@ -123,6 +123,15 @@ def test_weighting_by_length(losses):
     torch.testing.assert_close(weighted_loss(losses, uniform, tokens=tokens), plain)
 
 
+def test_samples_whose_weight_vanishes_still_count_among_the_batch(losses):
+    weights = loss_weights(losses, "extremes", temperature=1e-4)
+    heaviest = int(weights.argmax())
+    tokens = torch.arange(1, 13)
+    torch.testing.assert_close(weights[heaviest].item(), 1.0)
+    wanted = 12 * tokens[heaviest] / 78 * losses[heaviest]
+    torch.testing.assert_close(weighted_loss(losses, weights, tokens=tokens), wanted)
+
+
 def test_half_precision_agrees(losses):
     half = losses.to(torch.bfloat16)
     torch.testing.assert_close(loss_weights(half), loss_weights(half.float()))

@@ -45,12 +45,13 @@ def backbone(case):
         ours(name, to_tensor(value).double(), width, grid)
         for name, value in case.inputs["params"].items()
     )
+    depth = len({name.split("/")[1] for name in case.inputs["params"] if "resblocks" in name})
     outputs = {}
     for name, shift in (("shifted_avg", p["shift_patches"]), ("no_shift", 0)):
         net = ShiftedWindowTransformer(
             width,
             p["num_heads"],
-            p["windows_per_side_per_layer"],
+            p["windows_per_side_per_layer"] or [None] * depth,
             patch=p["patch_size"],
             grid=grid,
             shift=shift,

@@ -12,13 +12,14 @@ def run(case):
     beta, margin = case.params["beta"], case.params["simpo_gamma_beta_ratio"]
     smoothing = case.params["label_smoothing_of_cdpo"]
     each = {"beta": beta, "reduction": "none"}
+    smoothed = next(
+        (name.split(".losses")[0] for name in case.expected if name.startswith("cdpo")), "cdpo"
+    )
     losses = {
         "dpo": preference.dpo(w, lost, rw, rl, **each),
         "ipo": preference.ipo(w, lost, rw, rl, **each),
         "cpo_as_reference_free_dpo": preference.cpo(w, lost, **each),
-        f"cdpo_label_smoothing_{smoothing}": preference.dpo(
-            w, lost, rw, rl, label_smoothing=smoothing, **each
-        ),
+        smoothed: preference.dpo(w, lost, rw, rl, label_smoothing=smoothing, **each),
         "simpo_sigmoid": preference.simpo(w, lost, margin=margin, **each),
         "simpo_hinge": preference.simpo(w, lost, margin=margin, form="hinge", **each),
     }

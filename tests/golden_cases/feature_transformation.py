@@ -12,10 +12,12 @@ from counterpoint.pairs.queue import MemoryQueue
 
 def run(case):
     q, k, queue, params = case["q"], case["k"].detach(), case["queue"].detach(), case.params
-    positive = case["beta_draw_pos"].detach() if "beta_draw_pos" in case.inputs else None
-    if positive is not None and params["expolation_mask"]:
+    positive, negative = (
+        case[f"beta_draw_{side}"].detach() if f"beta_draw_{side}" in case.inputs else None
+        for side in ("pos", "neg")
+    )
+    if positive is not None and params.get("expolation_mask", False):
         positive = 1 + positive
-    negative = case["beta_draw_neg"].detach() if "beta_draw_neg" in case.inputs else None
     order = None if negative is None else case["perm"]
     draws = TransformationDraws(positive, negative, order)
     shared = {"postmix_norm": params.get("postmix_norm", False)}

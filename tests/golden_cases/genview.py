@@ -15,7 +15,9 @@ TOLERANCES = {"direction": 1e-4, "projection": 1e-4, "mean": 1e-4}
 
 def run(case):
     if "fg_ratio" in case.inputs:
-        return {"noise_level": noise_levels(case["fg_ratio"].detach())}
+        bins = len(case.params["edges"]) - 1
+        levels = tuple(case.params["levels"][:bins])
+        return {"noise_level": noise_levels(case["fg_ratio"].detach(), levels)}
     if "tokens" in case.inputs:
         tokens = case["tokens"].detach()
         direction = foreground_direction(tokens)
@@ -23,16 +25,22 @@ def run(case):
     views = [case[f"tokens_view{number}"].detach() for number in (1, 2)]
     direction, gamma = case["pca_direction"].detach(), case.params["gamma"]
     one, two = (soft_maps(view, direction) for view in views)
-    quality = pair_quality(*views, direction)
+    distance = case.params.get("distance_type", "cosine")
+    distance = distance if distance == "cosine" else "dot"
+    closeness = torch.cosine_similarity if distance == "cosine" else torch.linalg.vecdot
+    quality = pair_quality(*views, direction, distance=distance)
     weight = quality_weights(quality, gamma)
     return {
         "fg_map_view1": one.foreground,
         "bg_map_view1": one.background,
         "fg_map_view2": two.foreground,
+        "bg_map_view2": two.background,
         "fg_feature_view1": one.foreground_feature,
         "bg_feature_view1": one.background_feature,
-        "sim_fg": torch.cosine_similarity(one.foreground_feature, two.foreground_feature),
-        "sim_bg": torch.cosine_similarity(one.background_feature, two.background_feature),
+        "fg_feature_view2": two.foreground_feature,
+        "bg_feature_view2": two.background_feature,
+        "sim_fg": closeness(one.foreground_feature, two.foreground_feature),
+        "sim_bg": closeness(one.background_feature, two.background_feature),
         "score_exp": (gamma * quality).exp(),
         "weight": weight,
         "weighted_loss": (weight * case["per_pair_loss"]).mean(),

@@ -10,11 +10,12 @@ def run(case):
         return {"mu": mu, "sigma": sigma}
     names = ("text_raw_orig", "text_raw_mocov3", "text_raw_augmix", "proj_orig", "proj_mocov3")
     inputs = [case["logits"], case["label"], *(case[name] for name in names)]
-    parts = gopro_parts(*inputs, case.params["tau"])
+    several = len(case["label"]) > 1
+    parts = gopro_parts(*inputs, case.params["tau"], contrast=several)
     loss = gopro(
         *inputs,
         temperature=case.params["tau"],
         consistency_weight=case.params["w_sem"],
-        contrast_weight=case.params["w_con"],
+        contrast_weight=case.params["w_con"] if several else 0.0,
     )
     return {"loss": loss, "sem_loss": parts.consistency, "con_loss": parts.contrast}

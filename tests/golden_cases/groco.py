@@ -14,18 +14,19 @@ def run(case):
             params["network"],
             params["distribution"],
             steepness=params["steepness"],
-            art_lambda=params["art_lambda"],
+            art_lambda=params.get("art_lambda", 0.25),
         )
         (grad,) = torch.autograd.grad((shares * case["w"]).sum(), case["x"], retain_graph=True)
         return {"sorted": ordered, "P": shares, "grad_x_of_sum_P_times_w": grad}
     views = [case[f"view{number}"] for number in range(1, params["n_augs"] + 1)]
-    shared = {"hardest": params["topk_neg"], "positive_views": params["n_pos_augs"]}
+    shared = {"hardest": params["topk_neg"], "positive_views": params.get("n_pos_augs")}
     each = groco(
         *views,
         **shared,
         steepness=params["steepness"],
-        relaxation=params["distribution"],
-        network=params["network"],
+        relaxation=params.get("distribution", "cauchy"),
+        network=params.get("network", "odd_even"),
+        art_lambda=params.get("art_lambda", 0.25),
         stop_gradient=params["stop_grad"],
         reduction="none",
     ).view(len(views), -1)

@@ -12,12 +12,17 @@ def run(case):
         return {"loss": multi_positive(case["logits"], positive, excluded).mean()}
     if "parameters" in case.inputs:
         sizes = case.params
-        gate = PairGate(4, sizes["out_dim"], width=sizes["in_dim"], hidden=sizes["mlp_dim"])
         given = {
-            name: torch.tensor(value["data"]).reshape(value["shape"])
+            name: torch.tensor(value["data"], dtype=torch.float64).reshape(value["shape"])
             for name, value in case.inputs["parameters"].items()
         }
-        gate = gate.double()
+        gate = PairGate(
+            len(given["label_embedding.weight"]),
+            sizes["out_dim"],
+            width=sizes["in_dim"],
+            hidden=sizes["mlp_dim"],
+            fuse=sizes.get("fuse", True),
+        ).double()
         gate.load_state_dict(given, strict=False)
         return {"gate": gate(case["y"], case["y_partner"])}
     if "gate_logits" in case.inputs:
@@ -29,7 +34,8 @@ def run(case):
             case["y"],
             case["y_partner"],
             params["temperature"],
-            repulsion=params["alpha"],
+            repulsion=None if params.get("alpha") is None else case["alpha"],
+            renormalise=params.get("renormalise", False),
         )
         return {"loss": loss}
     return {"cosine": cosines(case["z"], case["k"], case["gate"])}
@@ -37,17 +43,16 @@ def run(case):
 
 def cosines(z, keys, gate):
     """Every cosine, read off the loss of two keys: ``softplus(l_n - l_p)`` of one positive."""
-    n = len(z)
-    found = torch.zeros(n, n, dtype=z.dtype)
-    orthogonal = torch.zeros(n, z.shape[1] + 1, dtype=z.dtype)
-    orthogonal[:, -1] = 1
+    found = torch.zeros(len(z), len(keys), dtype=z.dtype)
+    orthogonal = torch.zeros(z.shape[1] + 1, dtype=z.dtype)
+    orthogonal[-1] = 1
     wide = [torch.nn.functional.pad(x, (0, 1)) for x in (z, keys)]
     open_ = torch.nn.functional.pad(gate, (0, 1), value=1.0)
-    for key in range(n):
-        for row in range(n):
+    for key in range(len(keys)):
+        for row in range(len(z)):
             loss = hydra(
                 wide[0][[row, row]],
-                torch.stack([wide[1][key], orthogonal[0]]),
+                torch.stack([wide[1][key], orthogonal]),
                 open_[[row, row]],
                 torch.tensor([0, 1]),
                 torch.tensor([0, 0]),

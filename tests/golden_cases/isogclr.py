@@ -7,7 +7,6 @@ from goldens import to_tensor
 
 from counterpoint.objectives.sogclr import BimodalSogCLR, SogCLR
 
-
 LIMITS = {False: (0.05, 0.7, 0.3), True: (0.005, 0.05, 6.0)}
 """LibAUC's lowest and highest temperature and its rho, of one and of two modalities."""
 

@@ -6,7 +6,8 @@ from counterpoint.objectives.mlcd import mlcd
 
 
 def run(case):
-    z, centers, labels = case["embedding"], case["centers"], case["positive_labels"]
+    z, centers = case["embedding"], case["centers"]
+    labels = case["positive_labels"].reshape(len(z), -1)
     kept = case["negative_mask"].detach().bool()
     nobody, nothing = torch.full_like(labels, -1), torch.zeros_like(kept)
     temperature = 1 / case.params["scale"]

@@ -11,11 +11,10 @@ def run(case):
     q, k, queue = case["q"], case["k"].detach(), case["queue"].detach()
     temperature = case.params["temperature"]
     mixtures = Mixtures(
-        case["type1_queue_index_i"],
-        case["type1_queue_index_j"],
-        case["alpha"].detach(),
-        case["type2_queue_index_j"],
-        case["beta"].detach(),
+        *(drawn(case, name).long() for name in ("type1_queue_index_i", "type1_queue_index_j")),
+        drawn(case, "alpha"),
+        drawn(case, "type2_queue_index_j").long(),
+        drawn(case, "beta"),
     )
     unit = torch.nn.functional.normalize(q, dim=1)
     real = [(unit * k).sum(1, keepdim=True), unit @ queue.T]
@@ -29,3 +28,10 @@ def run(case):
         "loss": mochi(q, k, queue, temperature, mixtures=mixtures),
         "queue_after": memory.features,
     }
+
+
+def drawn(case, name):
+    """Recorded draws, or none of every query."""
+    if case.inputs.get(name) is None or not case[name].numel():
+        return case["q"].detach()[:, :0]
+    return case[name].detach()

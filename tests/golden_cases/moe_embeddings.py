@@ -30,13 +30,15 @@ def run(case):
 def routed(case):
     hidden, count = case["hidden"], case.params["num_experts"]
     inner = case["expert0.Wo.weight"].shape[1]
-    block = RoutedExperts(GatedFeedForward(hidden.shape[-1], inner), count).double()
+    kinds = ("weight", "bias") if "expert0.Wi.bias" in case.inputs else ("weight",)
+    dense = GatedFeedForward(hidden.shape[-1], inner, bias="bias" in kinds)
+    block = RoutedExperts(dense, count).double()
     block.load_state_dict(
         {
             f"experts.{expert}.{layer}.{kind}": case[f"expert{expert}.{layer}.{kind}"].detach()
             for expert in range(count)
             for layer in ("Wi", "Wo")
-            for kind in ("weight", "bias")
+            for kind in kinds
         }
     )
     return block(hidden, case["assignment"])

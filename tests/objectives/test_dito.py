@@ -101,6 +101,15 @@ def test_pattern_and_other_grids():
         WindowedBlock(5, 2)
 
 
+def test_positions_of_a_smaller_grid_are_means_over_triangles():
+    net = ShiftedWindowTransformer(1, 1, [None], patch=2, grid=4, shift=0).double()
+    row = torch.tensor([0.0, 1.0, 2.0, 5.0], dtype=torch.float64)
+    net.position.data = row[None, :, None].expand(4, 4, 1).contiguous()
+    weights = torch.tensor([0.75, 0.75, 0.25, 0.0], dtype=torch.float64) / 1.75
+    wanted = torch.stack([weights @ row, weights.flip(0) @ row])
+    torch.testing.assert_close(net._position(2, 2)[..., 0], wanted.expand(2, 2))
+
+
 def test_regions_are_pooled_by_channel_and_levels_averaged():
     torch.manual_seed(3)
     regions = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)

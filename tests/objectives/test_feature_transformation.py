@@ -95,6 +95,14 @@ def test_normalised_after_mixing_and_recorded_draws_are_not_changed():
     assert torch.equal(queue, before[1])
 
 
+def test_with_mixed_negatives_alone_normalisation_after_mixing_keeps_q_on_the_sphere():
+    q, k, queue = draw()
+    drawn = draw_transformation(q, queue, positive_alpha=None, generator=generator())
+    settings = {"draws": drawn, "normalize": False, "postmix_norm": True}
+    (grad,) = torch.autograd.grad(feature_transformation(q, k, queue, **settings), q)
+    assert torch.linalg.vecdot(grad, q).abs().max() < 1e-12
+
+
 def test_score_statistics():
     q, k, queue = draw()
     found = score_statistics(q, k, queue, 0.4)

@@ -43,7 +43,8 @@ def loss_weights(
         across_ranks: the batch is that of all ranks, which costs one gathering of scalars.
 
     Returns:
-        ``(M,)`` of this rank's samples, at least float32, no gradient. 0 where nothing is valid.
+        ``(M,)`` of this rank's samples, at least float32, no gradient; above 0 where valid, 0
+        elsewhere.
 
     Raises:
         DataError: losses that are no vector, NaN or infinite where valid.
@@ -56,7 +57,8 @@ def loss_weights(
         raise SettingError(f"temperature must be above 0, got {temperature}.")
     values, there, own = _batch(losses, valid, across_ranks)
     shaped = emphasis(_spread(values, there, delta), strategy, delta) / temperature
-    weights = shaped.masked_fill(~there, -torch.inf).softmax(0).where(there, 0.0)
+    weights = shaped.masked_fill(~there, -torch.inf).softmax(0)
+    weights = weights.clamp(min=torch.finfo(weights.dtype).tiny).where(there, 0.0)
     return weights[own]
 
 

@@ -114,7 +114,8 @@ class ShiftedWindowTransformer(nn.Module):
         heads: of each block.
         windows: windows per side of each layer, None for a global one, see `window_pattern`.
         patch: side of a patch in pixels; the convolution has this kernel and stride.
-        grid: rows and columns of the position embedding; resized bilinearly to other grids.
+        grid: rows and columns of the position embedding; resized bilinearly to other grids, to
+            smaller ones over the area of a patch, as jax does.
         shift: s, in patches; 0 for a single pass.
         channels: of the images.
 
@@ -174,6 +175,10 @@ class ShiftedWindowTransformer(nn.Module):
         if self.position.shape[:2] == (h, w):
             return self.position
         resized = interpolate(
-            self.position.permute(2, 0, 1)[None], (h, w), mode="bilinear", align_corners=False
+            self.position.permute(2, 0, 1)[None],
+            (h, w),
+            mode="bilinear",
+            align_corners=False,
+            antialias=True,
         )
         return resized[0].permute(1, 2, 0)

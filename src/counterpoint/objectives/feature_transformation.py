@@ -92,16 +92,16 @@ def transform(
         keys: float ``(B, D)``.
         queue: float ``(K, D)``.
         draws: the weights and the permutation.
-        postmix_norm: bring q' and k' (not n', as in the authors' code) to length 1.
+        postmix_norm: bring q' and k', mixed or not, to length 1 (not n', as in the authors' code).
 
     Source: Zhu et al. 2021, arXiv 2108.02982.
     """
     if draws.positive is not None:
         queries, keys = mix_pairs(queries, keys, draws.positive)
-        if postmix_norm:
-            queries, keys = unit(queries, dim=1), unit(keys, dim=1)
     if draws.negative is not None and draws.order is not None:
         queue = mix(queue, queue[draws.order], draws.negative)
+    if postmix_norm:
+        queries, keys = unit(queries, dim=1), unit(keys, dim=1)
     return queries, keys, queue
 
 

@@ -228,11 +228,13 @@ def teacher_temperature(
 ) -> float:
     """Evenly from ``start`` (epoch 0) to ``end`` (epoch warmup - 1), then ``end``.
 
+    A single epoch of warm-up has ``start``, none has ``end`` at once.
+
     Source: Bai et al., "BaCon", NeurIPS 2023, arXiv 2310.01376.
     """
-    if epoch >= warmup - 1:
-        return start if warmup > 1 and epoch == 0 else end
-    return start + (end - start) * epoch / (warmup - 1)
+    if epoch >= warmup:
+        return end
+    return start + (end - start) * epoch / max(warmup - 1, 1)
 
 
 def _outputs(outputs: Tensor, temperature: Temperature) -> Tensor:

@@ -19,6 +19,7 @@ from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.similarity import unit_rows
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
+from counterpoint.objectives.masked import masked_log_sum
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.same_label import UNKNOWN
@@ -128,9 +129,8 @@ def look(
 
 def _lost(values: Tensor, there: Tensor, same: Tensor, empty: Empty) -> Tensor:
     """Loss of each row and whether it counts, ``(b, 2)``."""
-    known = same.any(1)
-    total = _log_sum(values, there)
-    right = _log_sum(values, same)
+    total, _ = masked_log_sum(values, there)
+    right, known = masked_log_sum(values, same)
     lost = (total - right).where(known, 0.0)
     counted = known
     if empty == "eps":
@@ -138,12 +138,6 @@ def _lost(values: Tensor, there: Tensor, same: Tensor, empty: Empty) -> Tensor:
         lost = -(share + VOTE_EPS).log()
         counted = torch.ones_like(known)
     return torch.stack([lost, counted.to(values.dtype)], 1)
-
-
-def _log_sum(values: Tensor, kept: Tensor) -> Tensor:
-    """Log-sum-exp of some entries of each row; rows without any give that of zeros."""
-    some = kept.any(1, keepdim=True)
-    return values.masked_fill(~kept, -torch.inf).masked_fill(~some, 0.0).logsumexp(1)
 
 
 def neighbours_at(

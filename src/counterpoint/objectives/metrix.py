@@ -100,10 +100,9 @@ def mixed_margin_parts(
 
     Source: Venkataramanan et al., "Metrix", ICLR 2022, arXiv 2106.04990.
     """
+    check_positive(margin=margin)
     (e,) = prepare(False, embeddings=embeddings)
-    w = torch.as_tensor(weight).detach().to(e)
-    if not bool(((w >= 0) & (w <= 1)).all()) or not margin > 0:
-        raise SettingError("weight must be in [0, 1] and margin above 0.")
+    w = _shares(weight, pairs).to(e)
     anchors = unit_rows(e)
     cosines, there = _mixed_cosines(anchors, e, pairs, w)
     squared = anchors.detach().square().sum(1)[pairs.anchor] + there - 2 * cosines
@@ -162,8 +161,7 @@ def metrix(
     pairs = _pairs(labels, pairing, mixing, first_positive_only)
     if len(pairs.anchor) == 0:
         return clean
-    w = _shares(weight, pairs)
-    positive, negative = mixed_margin_parts(embeddings, pairs, w, margin=margin)
+    positive, negative = mixed_margin_parts(embeddings, pairs, weight, margin=margin)
     return clean + mixing * (positive + negative)
 
 

@@ -15,7 +15,7 @@ from counterpoint.engine.checks import (
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import IndexFunction, Reduction, Terms
 from counterpoint.errors import DataError
-from counterpoint.objectives.masked import log_sum_with_zero
+from counterpoint.objectives.masked import log_sum_with_zero, masked_log_sum
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 
@@ -110,9 +110,8 @@ def multi_label(
     positives, kept, pushed = _sides(
         z, prototypes, labels, temperature, classes, negative, normalize, False
     )
-    there = kept.any(1) & (pushed > -torch.inf)
-    low = torch.finfo(positives.dtype).min
-    pulled = (-positives).masked_fill(~kept, low).logsumexp(1)
+    pulled, some = masked_log_sum(-positives, kept)
+    there = some & (pushed > -torch.inf)
     return reduce(softplus((pulled + pushed).where(there, 0.0)).where(there, 0.0), reduction)
 
 

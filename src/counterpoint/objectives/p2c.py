@@ -44,13 +44,14 @@ def p2c(
     labels: Tensor,
     preference: Tensor,
     *,
+    classification_weight: float = 1.0,
     consistency_weight: float = 1.0,
     preference_weight: float = 1.0,
     diversity_weight: float = 0.1,
     votes1: Tensor | None = None,
     votes2: Tensor | None = None,
 ) -> Tensor:
-    """``L_cls + w_cons L_cons + w_pref L_pref - w_div L_div``; the diversity term is SUBTRACTED.
+    """``w_cls L_cls + w_cons L_cons + w_pref L_pref - w_div L_div``; diversity is SUBTRACTED.
 
     - ``L_cls``: mean of the cross entropies of both texts of a pair.
     - ``L_cons``: the preferred text has the higher probability of the label,
@@ -71,6 +72,7 @@ def p2c(
         labels: int64 ``(B,)``, the label both texts of a pair carry.
         preference: int64 ``(B,)``: 1 the first, 0 the second, 2 none, -1 no partner: such a row
             counts in ``L_cls`` only (give its text twice).
+        classification_weight: of L_cls.
         consistency_weight: of L_cons; the paper tunes 0.1 or 1.
         preference_weight: of L_pref.
         diversity_weight: of L_div; 0.1 or 1.
@@ -91,7 +93,7 @@ def p2c(
         logits1, logits2, scores1, scores2, labels, preference, votes1=votes1, votes2=votes2
     )
     return (
-        parts.classification
+        classification_weight * parts.classification
         + consistency_weight * parts.consistency
         + preference_weight * parts.preference
         - diversity_weight * parts.diversity
@@ -229,11 +231,13 @@ class P2C(Loss, function=p2c):
     def __init__(
         self,
         *,
+        classification_weight: float = 1.0,
         consistency_weight: float = 1.0,
         preference_weight: float = 1.0,
         diversity_weight: float = 0.1,
     ) -> None:
         super().__init__(
+            classification_weight=classification_weight,
             consistency_weight=consistency_weight,
             preference_weight=preference_weight,
             diversity_weight=diversity_weight,

@@ -130,8 +130,8 @@ def star_validation(
     """The released validation loss and its accuracy.
 
     `clip` of ``S = min(exp(t), 100) z c'``, ``z`` the unit anchors and ``c`` the replicas
-    normalised per feature over their rows; the accuracy is the share of rows of ``S`` whose largest
-    entry is the diagonal one.
+    normalised per feature over their rows; the accuracy is the share of rows and of columns of
+    ``S`` whose largest entry is the diagonal one.
 
     Args:
         anchors: ``(N, D)``.
@@ -151,8 +151,9 @@ def star_validation(
     z, columns = unit_rows(a), _unit_columns(b)
     scale = torch.as_tensor(t).to(z).reshape(()).exp().clamp(max=RELEASED_SCALE)
     loss = clip(z, columns, 1 / scale, normalize=False)
-    hits = best_candidates(z, columns) == torch.arange(len(z), device=z.device)
-    return loss, hits.to(z.dtype).mean()
+    own = torch.arange(len(z), device=z.device)
+    best = torch.cat([best_candidates(z, columns), best_candidates(columns, z)])
+    return loss, (best == own.repeat(2)).to(z.dtype).mean()
 
 
 def _unit_columns(x: Tensor) -> Tensor:

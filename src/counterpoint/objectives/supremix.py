@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from counterpoint.engine.checks import (
     Temperature,
     check_finite,
+    check_positive,
     check_reduction,
     inverse_temperature,
     prepare,
@@ -39,6 +42,7 @@ def supremix(
     temperature: Temperature = 0.5,
     *,
     magnify: bool = True,
+    power: float = 1.0,
     detach: bool = True,
     separate_max_shift: bool = False,
     normalize: bool = True,
@@ -47,7 +51,7 @@ def supremix(
     """``-mean over positives of s + log sum over all of w exp(s)``, mixtures among both.
 
     Positives of anchor i are the rows of its target and its mixed positives; all other rows and
-    mixtures are negatives, weighed by ``w = |t_i - t| + 1``. Mixtures come from
+    mixtures are negatives, weighed by ``w = |t_i - t|^p + 1``. Mixtures come from
     `counterpoint.pairs.label_mixing` and add (N, E) logits, never a matrix of pairs. Without them
     and without ``magnify`` this is `supcon` on equal targets. Rescale targets (0 to 100, say), for
     the weights are in their units.
@@ -58,6 +62,7 @@ def supremix(
         mixtures: of the ``V B`` rows, view by view; None for none.
         temperature: positive; number, learnable scalar or one a row.
         magnify: weigh by the distance of targets; else 1.
+        power: p of the weights, above 0; 2 is the squared version of the code.
         detach: mixtures are constants; else the gradient flows through their parts too.
         separate_max_shift: subtract the maxima of real and of mixed logits apart, as the released
             code does; it changes the value.
@@ -69,12 +74,12 @@ def supremix(
 
     Raises:
         DataError: features, targets or mixtures that do not fit, NaN, infinity.
-        SettingError: temperature or reduction out of range.
+        SettingError: temperature, power or reduction out of range.
 
     Source: Wu et al., "Mixup Your Own Pairs" (SupReMix), arXiv 2309.16633.
     """
     z, t, scale = _prepared(features, targets, temperature, normalize, reduction)
-    settings = (magnify, reduction)
+    settings = (_kernel(magnify, power), reduction)
     if mixtures is None:
         return _contrast(z, t, scale, None, None, None, *settings)
     table = mixtures
@@ -103,6 +108,7 @@ def supremix_points(
     temperature: Temperature = 0.5,
     *,
     magnify: bool = True,
+    power: float = 1.0,
     separate_max_shift: bool = False,
     normalize: bool = True,
     reduction: Reduction = "mean",
@@ -118,6 +124,7 @@ def supremix_points(
         point_targets: ``(N, E)``.
         temperature: as in `supremix`, and so the rest.
         magnify: weigh by the distance of targets.
+        power: p of the weights.
         separate_max_shift: as released.
         normalize: divide the rows of ``features`` by their length.
         reduction: over anchors with a positive.
@@ -127,7 +134,7 @@ def supremix_points(
 
     Raises:
         DataError: shapes that do not fit, NaN, infinity.
-        SettingError: temperature or reduction out of range.
+        SettingError: temperature, power or reduction out of range.
 
     Source: Wu et al., "Mixup Your Own Pairs" (SupReMix), arXiv 2309.16633, released code.
     """
@@ -138,7 +145,7 @@ def supremix_points(
     if separate_max_shift:
         top = logits.detach().amax(1)
         logits = logits + (_real_top(z, scale) - top)[:, None]
-    return _contrast(z, t, scale, logits, role, point_targets, magnify, reduction)
+    return _contrast(z, t, scale, logits, role, point_targets, _kernel(magnify, power), reduction)
 
 
 def _prepared(
@@ -158,6 +165,11 @@ def _prepared(
     return z, t.repeat(views), inverse_temperature(temperature, len(z), z)
 
 
+def _kernel(magnify: bool, power: float) -> Callable[[Tensor], Tensor] | None:
+    check_positive(power=power)
+    return (lambda d: d**power + 1) if magnify else None
+
+
 def _real_top(z: Tensor, scale: Tensor) -> Tensor:
     tops: Tensor = (scale * torch.linalg.vecdot(z, z[best_candidates(z, z)])).detach()
     return tops
@@ -170,7 +182,7 @@ def _contrast(
     mixed: Tensor | None,
     role: Tensor | None,
     mixed_targets: Tensor | None,
-    magnify: bool,
+    kernel: Callable[[Tensor], Tensor] | None,
     reduction: Reduction,
 ) -> Tensor:
     _, place, sizes = torch.unique(t, return_inverse=True, return_counts=True)
@@ -182,9 +194,10 @@ def _contrast(
         positive = role == 1
         pull = pull + mixed.where(positive, 0.0).sum(1)
         count = count + positive.sum(1)
-        gaps = (t[:, None] - mixed_targets.detach().to(t)).abs()
-        extra = (mixed + (gaps + 1).log() if magnify else mixed).masked_fill(role < 0, -torch.inf)
-    weight = LabelDistance(t, t, lambda d: d + 1) if magnify else None
+        if kernel:
+            mixed = mixed + kernel((t[:, None] - mixed_targets.detach().to(t)).abs()).log()
+        extra = mixed.masked_fill(role < 0, -torch.inf)
+    weight = LabelDistance(t, t, kernel) if kernel else None
     loss, _ = one_way(
         z,
         z,
@@ -206,6 +219,7 @@ class SupReMix(Loss, function=supremix):
         temperature: Temperature | nn.Module = 0.5,
         *,
         magnify: bool = True,
+        power: float = 1.0,
         detach: bool = True,
         separate_max_shift: bool = False,
         normalize: bool = True,
@@ -214,6 +228,7 @@ class SupReMix(Loss, function=supremix):
         super().__init__(
             temperature=temperature,
             magnify=magnify,
+            power=power,
             detach=detach,
             separate_max_shift=separate_max_shift,
             normalize=normalize,

@@ -12,6 +12,7 @@ from counterpoint.objectives.bacon import (
     teacher_temperature,
 )
 from counterpoint.objectives.nt_xent import nt_xent
+from counterpoint.objectives.supcon import supcon
 from counterpoint.pairs.estimated_classes import (
     debiased_labels,
     estimate_counts,
@@ -44,9 +45,18 @@ def run(case):
             normalize=False,
         )
         return {"loss": loss}
+    if "SupConLoss" in what:
+        return {"loss": labelled(case)}
     if "distribution estimate" in what:
         return {"est_count": estimated(case)}
     return {"loss": soft(case)}
+
+
+def labelled(case):
+    sharpness, base = case.params["temperature"], case.params["base_temperature"]
+    views = case["features"].unbind(1)
+    labels = case["labels"].repeat(len(views))
+    return supcon(torch.cat(views), labels, sharpness, normalize=False) * sharpness / base
 
 
 def distilled(case):
@@ -73,12 +83,15 @@ def soft(case):
     picked = select_balanced(labels[free], counts, case["labels"], alpha=0.0, beta=0.0)
     chosen = torch.cat([labelled.nonzero().flatten(), free[picked]])
     features = torch.stack([view[chosen] for view in case["features"].chunk(2)], 1)
-    return soft_supcon(features, labels[chosen], case.params["tau"], normalize=False)
+    base = case.params.get("base_temperature", 0.07)
+    return soft_supcon(
+        features, labels[chosen], case.params["tau"], base_temperature=base, normalize=False
+    )
 
 
 def estimated(case):
     known, novel = case.params["num_known"], case.params["num_novel"]
     features = normalize(case["features"].detach(), dim=1)
-    found = KMeans(known + novel, random_state=0, n_init=10).fit_predict(features.numpy())
+    found = KMeans(known + novel, random_state=0).fit_predict(features.numpy())
     labels = torch.where(case["mask_labelled"].bool(), case["y_true"], -1)
     return estimate_counts(torch.as_tensor(found).long(), labels, known, novel)

@@ -102,9 +102,10 @@ def test_distillation_of_the_other_view():
 def test_teacher_schedule():
     values = [teacher_temperature(epoch) for epoch in range(40)]
     assert values[0] == 0.07
-    assert values[29:] == [0.04] * 11
+    assert values[29:] == pytest.approx([0.04] * 11, abs=1e-15)
     assert values[1] == pytest.approx(0.07 - 0.03 / 29)
-    assert teacher_temperature(0, warmup=1) == 0.04
+    assert [teacher_temperature(epoch, warmup=1) for epoch in (0, 1)] == [0.07, 0.04]
+    assert teacher_temperature(0, warmup=0) == 0.04
 
 
 def test_bad_inputs_are_refused():

@@ -4,6 +4,7 @@ from sklearn.linear_model import LogisticRegression
 
 from counterpoint.data import load
 from counterpoint.errors import DataError
+from counterpoint.pairs.sinkhorn import transport_plan
 from counterpoint.probes.opta import standardise, transported_prototypes
 
 
@@ -29,6 +30,18 @@ def test_one_shot_tasks_of_digits_gain():
         moved = transported_prototypes(s, q)
         gains.append(accuracy(moved, q, labels) - accuracy(s, q, labels))
     assert sum(gains) / 25 > 0.02
+
+
+def test_a_transport_of_few_iterations_is_left_as_it_is():
+    torch.manual_seed(0)
+    s, q = torch.randn(3, 4).double(), torch.randn(9, 4).double()
+    cost = (s[:, None] - q).square().sum(2)
+    plan = transport_plan(cost / cost.max(), 0.05, iterations=2)
+    moved = transported_prototypes(s, q, passes=1, iterations=2)
+    torch.testing.assert_close(moved, plan / plan.sum(1, keepdim=True) @ q)
+    assert not torch.allclose(moved, transported_prototypes(s, q, passes=1))
+    first = transported_prototypes(s, q, passes=1, iterations=1)
+    torch.testing.assert_close(transported_prototypes(s, q, passes=1, threshold=9.0), first)
 
 
 def test_more_shots_keep_part_of_the_support():

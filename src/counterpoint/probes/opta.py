@@ -27,6 +27,8 @@ def transported_prototypes(
     passes: int | None = None,
     mix: float = 0.7,
     epsilon: float = 0.05,
+    iterations: int = 1000,
+    threshold: float = 1e-4,
 ) -> Tensor:
     """Class prototypes as transport-weighted means of the queries, which must be balanced.
 
@@ -41,6 +43,8 @@ def transported_prototypes(
         passes: repetitions; None takes 5 for one shot and 1 for more.
         mix: share of the transported prototypes for more than one shot, in [0, 1].
         epsilon: weight of the entropy, above 0.
+        iterations: of every transport, see `transport_plan`.
+        threshold: of every transport, see `transport_plan`.
 
     Returns:
         ``(W, D)``; the support itself where all points are equal.
@@ -64,6 +68,8 @@ def transported_prototypes(
         cost = (moved[:, None] - queries).square().sum(2)
         if cost.max() == 0:
             break
-        plan = transport_plan(cost / cost.max(), epsilon)
+        plan = transport_plan(
+            cost / cost.max(), epsilon, iterations=iterations, threshold=threshold
+        )
         moved = (plan / plan.sum(1, keepdim=True)) @ queries
     return moved if shots == 1 else mix * moved + (1 - mix) * support

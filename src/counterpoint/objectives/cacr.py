@@ -20,7 +20,7 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.ranks import gathered_rows, is_distributed
+from counterpoint.engine.ranks import gathered_rows
 from counterpoint.engine.row_function import RowFunction
 from counterpoint.engine.softmax import reduce_rows, row_way
 from counterpoint.engine.terms import IndexFunction, Reduction
@@ -28,6 +28,7 @@ from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.duplicates import negatives_only
 from counterpoint.objectives.info_nce import info_nce
 from counterpoint.objectives.masked import masked_softmax
+from counterpoint.objectives.negatives import samples_seen
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 
@@ -101,8 +102,7 @@ def cacr(
     check_reduction(reduction)
     _check_settings(t_positive, t_negative, cost_scale, tau_plus, cost, reduction)
     z = _prepared(views, normalize)
-    if len(z[0]) == 1 and not (across_ranks and is_distributed()):
-        raise DataError("A single sample has no negatives to repel; use a batch of at least 2.")
+    samples_seen(z[0], across_ranks)
     valid = negatives_only(ids, None, z[0], 0, True, across_ranks)
     pairs = list(combinations(range(len(z)), 2))
     apart = {(a, b): _squared(z[a], z[b]) for a, b in pairs}
@@ -242,8 +242,7 @@ def cacr_momentum(
     if not queries:
         raise DataError("There must be at least one view of queries.")
     *q, k = _prepared((*queries, key.detach()), True)
-    if len(k) == 1 and not (across_ranks and is_distributed()):
-        raise DataError("A single sample has no negatives; use a batch of at least 2.")
+    samples_seen(k, across_ranks)
     t = 1 / inverse_temperature(temperature, 1, k)
     distances = torch.stack([_squared(x, k) for x in q])
     shares = (distances / t).softmax(0).detach()

@@ -20,36 +20,45 @@ def run(case):
     if "z_image_global" in case.inputs:
         return views(case)
     if "z_image" in case.inputs:
-        return {"loss": clip(case["z_image"], case["z_text"], 1 / params["logit_scale"])}
-    if "lamb" in params:
-        settings = {"off_diagonal": params["lamb"], "scale": params["scale_loss"]}
-        return {"loss": barlip(stacked(case, "v_image"), stacked(case, "v_text"), **settings)}
+        return {"loss": clip(case["z_image"], case["z_text"], temperature(case))}
+    return {"loss": extra_term(case)}
+
+
+def temperature(case, name="logit_scale"):
+    return 1 / case[name].double()
+
+
+def extra_term(case):
+    """The unweighted loss that the authors add to CL2L."""
+    params = case.params
     if "p_image" in case.inputs:
         names = ("p_image", "p_text", "v_image", "v_text")
-        return {"loss": siamlip(*(stacked(case, name) for name in names))}
-    loss = swalip(
+        return siamlip(*(stacked(case, name) for name in names))
+    if "v_image" in case.inputs:
+        settings = {"off_diagonal": params["lamb"], "scale": params["scale_loss"]}
+        return barlip(stacked(case, "v_image"), stacked(case, "v_text"), **settings)
+    return swalip(
         stacked(case, "h_image", first=False),
         stacked(case, "h_text", first=False),
-        1 / params["h_logit_scale"],
+        temperature(case, "h_logit_scale"),
         epsilon=params["target_epsilon"],
         iterations=params["sk_iters"],
     )
-    return {"loss": loss}
 
 
 def views(case):
     params = case.params
     given = [case["z_image_global"], case["z_text_global"]]
-    if params["num_augs"]:
+    if "h_image_local_0" in case.inputs:
         given += [stacked(case, name, first=False) for name in ("h_image", "h_text")]
     settings = {
-        "temperature": 1 / params["logit_scale"],
-        "local_temperature": 1 / params["h_logit_scale"],
+        "temperature": temperature(case),
+        "local_temperature": temperature(case, "h_logit_scale"),
         "label_smoothing": params["label_smoothing"],
     }
     part = cl2l_parts(*given, **settings)
     total = "sum" if params["loss_avg_or_sum"] == "sum" else "mean"
-    return {
+    found = {
         "loss": cl2l(*given, **settings, total=total),
         "clip_loss": (part.image + part.text) / 2,
         "clip_loss_image": part.image,
@@ -59,3 +68,7 @@ def views(case):
         "clip_loss_image_local": part.image_local,
         "clip_loss_text_local": part.text_local,
     }
+    if "v_image" in case.inputs or "sk_iters" in params:
+        weight = params.get("swalip_weight", 0.2) if "sk_iters" in params else 1.0
+        found["loss"] = found["loss"] + weight * extra_term(case)
+    return found

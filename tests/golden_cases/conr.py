@@ -7,9 +7,9 @@ def run(case):
     params = case.params
     window, sharpness = params["w"], params["e"]
     if "depth" in case.inputs:
-        means = [case[name].flatten(1).mean(1) for name in ("depth", "output", "weights")]
+        means = [case[name].double().flatten(1).mean(1) for name in ("depth", "output", "weights")]
         loss = conr(
-            case["features"],
+            case["features"].flatten(1),
             *means,
             params["t"],
             window=window,

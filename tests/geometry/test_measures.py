@@ -34,6 +34,15 @@ def test_alignment_of_equal_views_is_zero_and_of_opposite_ones_four() -> None:
     assert float(alignment(x, -x)) == pytest.approx(4)
 
 
+@pytest.mark.parametrize("alpha", [1.0, 1.5])
+def test_alignment_has_no_gradient_where_views_agree(alpha: float) -> None:
+    a = torch.tensor([[1.0, 2.0], [0.0, 1.0]], requires_grad=True)
+    b = torch.tensor([[1.0, 2.0], [0.0, 3.0]])
+    (gradient,) = torch.autograd.grad(alignment(a, b, alpha, normalize=False), a)
+    assert torch.equal(gradient[0], torch.zeros(2))
+    assert float(gradient[1, 1]) == pytest.approx(-alpha * 2 ** (alpha - 1) / 2)
+
+
 def test_alignment_refuses_other_rows() -> None:
     with pytest.raises(DataError, match="two views"):
         alignment(torch.randn(3, 2), torch.randn(4, 2))

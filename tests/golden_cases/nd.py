@@ -6,11 +6,11 @@ from counterpoint.objectives.nd import nd
 
 def run(case):
     params = case.params
-    if case.what == "nd_loss":
+    if "class_means" in case.inputs:
         loss = nd(case["student"], case["teacher"], case["class_means"], case["labels"])
         return {"loss": params["nd_loss_factor"] * loss}
     student, teacher = case["student_logits"], case["teacher_logits"]
-    if case.what == "kd_loss":
+    if "labels" not in case.inputs:
         return {"loss": params["factor"] * kd(student, teacher, temperature=params["T"])}
     loss = dkd(
         student,

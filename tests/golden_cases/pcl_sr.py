@@ -10,7 +10,10 @@ def run(case):
     if "x" in case.inputs:
         return {"high": haar_bands(case["x"])}
     if "pos_loss" in case.inputs:
-        return {"loss": ratio_loss(case["pos_loss"], case["neg_loss"])}
+        distances = case["pos_loss"], case["neg_loss"]
+        if " l2" in case.what:  # recorded are cosines
+            distances = tuple(1 - cosine for cosine in distances)
+        return {"loss": ratio_loss(*distances)}
     if "real_logits" in case.inputs:
         real, fake = case["real_logits"], case["fake_logits"]
         loss = dual_contrastive(real, fake)

@@ -11,7 +11,10 @@ def run(case):
     weight = case.inputs.get("weight")
     first = case["x1" if "x1" in case.inputs else "x"]
     module = PixelPropagation(
-        first.shape[1], case.params["gamma"], layers=0 if weight is None else 1
+        first.shape[1],
+        case.params["gamma"],
+        layers=0 if weight is None else 1,
+        clamp=case.params.get("clamp", 0.0),
     ).double()
 
     def propagate(x):

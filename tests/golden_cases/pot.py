@@ -21,7 +21,8 @@ def run(case):
     if params["activation"] == "prelu":
         slope = params.get("prelu_slope", params.get("slope", 0.25))
         encoder.activation.weight.data.fill_(slope)
-    count, nodes = len(x), torch.tensor(params["node_list"])
+    count = len(x)
+    nodes = torch.tensor(params.get("node_list") or range(count))
     double = {"dtype": torch.float64}
     views = tuple(convolution_weights(case[f"edge_index_{k}"], count, **double) for k in (1, 2))
     bounds = tuple(

@@ -26,4 +26,5 @@ def run(case):
         fixed = head(case)
         return {"weights": fixed.weights, "out": fixed(case["u"])}
     z = head(case)(case["u"]) if "kappa" in params else case["u"]
-    return {"loss": F.supcon(z, case["labels"], params["temperature"])}
+    labels = case["labels"].repeat(params.get("num_positive", 1))
+    return {"loss": F.supcon(z, labels, params["temperature"])}

@@ -21,11 +21,12 @@ def run(case):
     features, labels = case["features"], case["labels"]
     if "clusters" not in inputs:
         rows, views = view_rows(features)
-        return {"loss": supcon(rows, labels.repeat(views), params["tau"], normalize=False)}
+        loss = supcon(rows, labels.repeat(views), params["tau"], normalize=False)
+        return {"loss": params["tau"] / params["base_temperature"] * loss}
     levels = "class_temperature" in inputs
     loss = sbcl(
         *(features, labels, case["clusters"], params["tau1" if levels else "tau"]),
-        class_temperature=case["class_temperature"] if levels else None,
+        class_temperature=case["class_temperature"].float() if levels else None,
         beta=params["beta(grama)"],
         base_temperature=params["base_temperature"],
         denominator="levels" if levels else "all",

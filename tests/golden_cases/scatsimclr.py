@@ -15,8 +15,12 @@ def run(case):
         return {"loss": F.nt_xent(case["zi"], case["zj"], params["temperature"])}
     if "x" in case.inputs:
         image = case["x"].detach()
-        module = Scattering(*image.shape, params["J"], params["L"]).double()
-        return {"coefficients": module(image[None, None])[0]}
+        sides = image.shape[-2:]
+        module = Scattering(*sides, params["J"], params["L"]).double()
+        maps = module(image.reshape(-1, 1, *sides))
+        if params["max_order"] == 1:
+            maps = maps[:, : 1 + params["J"] * params["L"]]
+        return {"coefficients": maps}
     if "image_size" in params:
         return {"boxes": torch.tensor(tile_boxes(params["image_size"]))}
     return {"n": scattering_channels(params["J"], params["L"], params["channels"])}

@@ -11,11 +11,14 @@ from counterpoint.objectives.sepclr import (
     sepclr_parts,
 )
 
+DISCRETE = 5e-6
+
 
 def run(case):
-    tau = case.params["tau"]
     if "x" in case.inputs:
-        return {"loss": kernel_alignment(case["x"], case["y"], tau)}
+        tau = case.params.get("tau", DISCRETE)
+        return {"loss": kernel_alignment(case["x"], case["y"].double(), tau)}
+    tau = case.params["tau"]
     if "a" in case.inputs:
         return single(case, tau)
     names = ("common_1", "common_2", "salient_1", "salient_2")

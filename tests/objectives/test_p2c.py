@@ -53,6 +53,8 @@ def test_parts_and_gradients_are_those_of_a_loop():
     total = p2c(*inputs, consistency_weight=0.5, preference_weight=2.0, diversity_weight=0.3)
     cls, cons, pref, div = wanted
     torch.testing.assert_close(total, cls + 0.5 * cons + 2 * pref - 0.3 * div)
+    lighter = p2c(*inputs, classification_weight=0.25, diversity_weight=0.1)
+    torch.testing.assert_close(lighter, 0.25 * cls + cons + pref - 0.1 * div)
     assert torch.equal(P2C(diversity_weight=0.3)(*inputs), p2c(*inputs, diversity_weight=0.3))
 
 

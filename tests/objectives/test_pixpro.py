@@ -85,8 +85,14 @@ def test_propagation():
         PixelPropagation(4, gamma)(zero).sum().backward()
         assert torch.isfinite(zero.grad).all()
     assert PixelPropagation(4, layers=2)(torch.randn(2, 4, 3, 3)).shape == (2, 4, 3, 3)
+    unit = normalize(x.flatten(2), dim=1)
+    weights = (unit.mT @ unit).clamp(min=0.3) ** 2
+    wanted = (unit @ weights.mT).view_as(x)
+    torch.testing.assert_close(PixelPropagation(4, layers=0, clamp=0.3)(x), wanted)
     with pytest.raises(SettingError, match="gamma"):
         PixelPropagation(4, 0.0)
+    with pytest.raises(SettingError, match="clamp"):
+        PixelPropagation(4, clamp=1.0)
 
 
 def test_modules_and_bad_input():

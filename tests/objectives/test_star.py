@@ -109,7 +109,8 @@ def test_validation_helper_is_dense():
     grads = [torch.autograd.grad(x, [a, b, t]) for x in (loss, wanted)]
     for x, y in zip(*grads, strict=True):
         torch.testing.assert_close(x, y)
-    assert accuracy == (s.argmax(1) == at).double().mean()
+    assert accuracy == torch.cat([s.argmax(1) == at, s.argmax(0) == at]).double().mean()
+    assert accuracy != (s.argmax(1) == at).double().mean()
 
 
 def test_bad_inputs_are_refused():

@@ -19,7 +19,7 @@ def draw(b=5, v=2, seed=0):
     return f, targets, label_mixtures(targets.repeat(v), 5.0, most_positives=None)
 
 
-def loop(f, targets, table, tau, magnify, shift, detach=True):
+def loop(f, targets, table, tau, magnify, shift, detach=True, power=1):
     z = normalize(torch.cat([f[:, v] for v in range(f.shape[1])]), dim=1)
     t, losses = targets.repeat(f.shape[1]), []
     fixed = z.detach() if detach else z
@@ -28,7 +28,7 @@ def loop(f, targets, table, tau, magnify, shift, detach=True):
         terms, pulls = [], []
         for j in range(len(z)):
             if j != i:
-                terms.append(s[j] + (math.log(abs(t[i] - t[j]) + 1) if magnify else 0))
+                terms.append(s[j] + (math.log(abs(t[i] - t[j]) ** power + 1) if magnify else 0))
                 if t[j] == t[i]:
                     pulls.append(s[j])
         mixed = []
@@ -42,7 +42,7 @@ def loop(f, targets, table, tau, magnify, shift, detach=True):
             move = s.max().detach() - max(0.0, *(float(x.detach()) for _, x in mixed))
         for e, x in mixed:
             gap = abs(t[i] - table.targets[i, e])
-            terms.append(x + move + (math.log(gap + 1) if magnify else 0))
+            terms.append(x + move + (math.log(gap**power + 1) if magnify else 0))
             if table.role[i, e] == 1:
                 pulls.append(x + move)
         if pulls:
@@ -69,6 +69,15 @@ def test_is_a_loop(shape, magnify, shift, detach):
     torch.testing.assert_close(SupReMix(0.5, **settings)(f, targets, table), found)
     for a, b in zip(*(torch.autograd.grad(x, f) for x in (found, wanted)), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_squared_weights_are_a_loop():
+    f, targets, table = draw()
+    found = supremix(f, targets, table, power=2)
+    torch.testing.assert_close(found, loop(f, targets, table, 0.5, True, False, power=2))
+    assert torch.equal(SupReMix(power=2)(f, targets, table), found)
+    with pytest.raises(SettingError, match="power"):
+        supremix(f, targets, table, power=0)
 
 
 def test_gradient_numerically_without_detaching():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from counterpoint.errors import DataError, SettingError
@@ -22,7 +23,7 @@ def alignment(z1: Any, z2: Any, alpha: float = 2.0, normalize: bool = True) -> T
         normalize: divide every row by its length first.
 
     Returns:
-        A scalar, differentiable in both inputs (for ``alpha`` below 2 not where two views agree).
+        A scalar, differentiable in both inputs (for ``alpha`` below 1 not where two views agree).
 
     Raises:
         DataError: shapes differ, no row, non-finite values, or a zero vector to be normalised.
@@ -39,5 +40,7 @@ def alignment(z1: Any, z2: Any, alpha: float = 2.0, normalize: bool = True) -> T
         raise DataError(
             f"z1 {tuple(a.shape)} and z2 {tuple(b.shape)} must be the two views of the same rows."
         )
-    squared: Tensor = (a - b).square().sum(dim=1)
-    return squared.mean() if alpha == 2 else squared.pow(alpha / 2).mean()
+    if alpha == 2:
+        return (a - b).square().sum(dim=1).mean()
+    distance: Tensor = torch.linalg.vector_norm(a - b, dim=1)
+    return distance.pow(alpha).mean()

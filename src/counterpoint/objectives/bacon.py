@@ -16,9 +16,10 @@ from counterpoint.engine.checks import (
 )
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import IndexFunction, Reduction, Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.multiview import view_rows
 from counterpoint.objectives.registry import Loss, objective
+from counterpoint.objectives.temperature import over_base
 from counterpoint.pairs.estimated_classes import checked_counts
 
 SOURCE = (
@@ -136,12 +137,9 @@ def _weighted(
     check_reduction(reduction)
     (z,) = prepare(normalize, features=rows)
     scale = inverse_temperature(temperature, len(z), z)
-    if base_temperature is not None:
-        check_temperature(base_temperature=base_temperature)
-        if scale.dim():
-            raise SettingError("base_temperature needs one temperature for all.")
+    factor = over_base(temperature, base_temperature)
     loss, _ = one_way(z, z, scale, Terms(excluded=(0,), positive=weight), reduction=reduction)
-    return loss if base_temperature is None else loss / (scale * base_temperature)
+    return factor * loss
 
 
 @objective(

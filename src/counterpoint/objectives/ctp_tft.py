@@ -15,7 +15,6 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.similarity import unit_rows
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError
 from counterpoint.objectives.reduction import reduce
@@ -80,13 +79,11 @@ def image_class_logits(
     same_rows(image=image, texts=texts)
     check_finite(image=image, texts=texts)
     own = image if image.dim() == 2 else image.flatten(0, 1)
-    f, t = prepare(False, image=own, texts=texts.flatten(0, 1))
+    f, t = prepare(normalize, image=own, texts=texts.flatten(0, 1))
     t = t.view(texts.shape)
     f = f[:, None] if image.dim() == 2 else f.view(image.shape)
     if f.shape[1] not in (1, t.shape[1]):
         raise DataError(f"image has {f.shape[1]} classes and texts have {t.shape[1]}.")
-    if normalize:
-        f, t = unit_rows(f), unit_rows(t)
     scale = inverse_temperature(temperature, len(t), t).reshape(-1, 1)
     logits: Tensor = scale * torch.linalg.vecdot(f, t)
     return logits

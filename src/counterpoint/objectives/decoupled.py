@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counterpoint.engine.ranks import is_distributed
+from counterpoint.engine.ranks import peers
 from counterpoint.errors import DataError
 
 
@@ -22,7 +22,7 @@ def left_out(decoupled: bool, rows: int, across_ranks: bool, *offsets: int) -> t
     """
     if not decoupled:
         return ()
-    if rows == 1 and not (across_ranks and is_distributed()):
+    if rows == 1 and not (across_ranks and peers().size > 1):
         raise DataError(
             "A single sample has no negatives, and without them the decoupled loss is not defined. "
             "Use a batch of at least 2 (drop_last=True in the loader)."

@@ -11,13 +11,14 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoint.engine.checks import check_reduction, prepare, same_rows
 from counterpoint.engine.nearest import nearest_candidates
-from counterpoint.engine.ranks import gathered_rows, global_start, is_distributed, peer_sum
+from counterpoint.engine.ranks import gathered_rows, global_start
 from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.rows import row_blocks
 from counterpoint.engine.softmax import reduce_rows
 from counterpoint.engine.terms import IndexFunction, Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.duplicates import negatives_only
+from counterpoint.objectives.negatives import samples_seen
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.sorting import Network, Relaxation, upper_shares
 
@@ -160,11 +161,8 @@ def _prepared(
     if hardest < 1:
         raise SettingError(f"hardest must be at least 1, not {hardest}.")
     named = {f"z{number}": view for number, view in enumerate(views, 1)}
-    rows = same_rows(**named)
-    if across_ranks and is_distributed():
-        rows = int(peer_sum(views[0].new_tensor(float(rows), dtype=torch.float64)))
-    if rows < 2:
-        raise DataError("A single sample has no negatives; use a batch of at least 2.")
+    same_rows(**named)
+    rows = samples_seen(views[0], across_ranks)
     z = prepare(True, **named)
     return (
         z,

@@ -155,7 +155,7 @@ def multi_positive(logits: Tensor, positive: Tensor, excluded: Tensor) -> Tensor
     away, there = masked_log_sum(logits, ~excluded)
     terms = torch.nn.functional.softplus(away[:, None] - logits)
     terms = terms.where(positive & there[:, None], 0.0)
-    return terms.sum(1) / (positive.sum(1) + NO_POSITIVE)
+    return terms.sum(1) / (positive.sum(1).to(terms) + NO_POSITIVE)
 
 
 def _cosine(

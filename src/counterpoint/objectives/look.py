@@ -16,7 +16,6 @@ from counterpoint.engine.checks import (
     prepare,
 )
 from counterpoint.engine.row_function import row_losses
-from counterpoint.engine.similarity import unit_rows
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import DataError, SettingError
 from counterpoint.objectives.masked import masked_log_sum
@@ -95,8 +94,7 @@ def look(
     else:
         if bank_labels is None or (ids is None) != (bank_ids is None):
             raise DataError("A bank needs bank_labels=, and ids of both sides or of none.")
-        z, pool = prepare(False, z=z, bank=bank.detach())
-        z, pool = (unit_rows(z), unit_rows(pool)) if normalize else (z, pool)
+        z, pool = prepare(normalize, z=z, bank=bank.detach())
         pool_labels, pool_ids = bank_labels, bank_ids
     y = check_integers("labels", labels, len(z))
     every_y = check_integers("bank_labels", pool_labels, len(pool))

@@ -15,8 +15,9 @@ from counterpoint.engine.checks import (
 from counterpoint.engine.rows import row_blocks
 from counterpoint.engine.softmax import one_way
 from counterpoint.engine.terms import IndexFunction, Reduction, Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import SettingError
 from counterpoint.objectives.duplicates import in_bank, in_views, negatives_only
+from counterpoint.objectives.negatives import samples_seen
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.mixing import Mixtures, check_hardest, draw_mixtures, hardest_rows
 
@@ -147,9 +148,8 @@ def mochi_in_batch(
     Source: Kalantidis et al. 2020, arXiv 2010.01028; the form without a queue is ours.
     """
     check_reduction(reduction)
-    n = same_rows(z1=z1, z2=z2)
-    if n == 1:
-        raise DataError("A single sample has no negatives to mix; use a batch of at least 2.")
+    same_rows(z1=z1, z2=z2)
+    n = samples_seen(z1, across_ranks=False)
     z1, z2 = prepare(normalize, z1=z1, z2=z2)
     z = torch.cat([z1, z2])
     scale = inverse_temperature(temperature, 2 * n, z)

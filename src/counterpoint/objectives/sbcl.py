@@ -16,15 +16,16 @@ from counterpoint.engine.checks import (
     check_temperature,
     inverse_temperature,
     prepare,
+    same_rows,
 )
-from counterpoint.engine.similarity import unit_rows
 from counterpoint.engine.terms import Reduction
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import DataError
 from counterpoint.objectives.contrast import contrast
 from counterpoint.objectives.multiview import view_rows
 from counterpoint.objectives.reduction import reduce
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.objectives.supcon import supcon
+from counterpoint.objectives.temperature import over_base
 
 Denominator = Literal["levels", "all"]
 SOURCE = (
@@ -95,12 +96,7 @@ def sbcl(
     sample = torch.arange(samples, device=z.device).repeat(views)
     counted = _has_company(g)
     check_temperature(temperature=temperature)
-    factor: Temperature = 1.0
-    if base_temperature is not None:
-        check_temperature(base_temperature=base_temperature)
-        if torch.as_tensor(temperature).numel() > 1:
-            raise SettingError("base_temperature needs one temperature for all.")
-        factor = temperature / base_temperature
+    factor = over_base(temperature, base_temperature)
     each: Reduction = "none" if reduction == "none" else "sum"
     first = supcon(z, g, temperature, normalize=False, reduction=each)
     if denominator == "all":
@@ -195,12 +191,8 @@ def sbcl_queue(
     """
     check_not_negative(beta=beta)
     check_temperature(temperature=temperature, class_temperature=class_temperature)
-    q, k, bank = prepare(False, queries=queries, keys=keys.detach(), queue=queue.detach())
-    if len(q) != len(k):
-        raise DataError(f"queries has {len(q)} rows and keys has {len(k)}; a key a query.")
-    if normalize:
-        q, k, bank = unit_rows(q), unit_rows(k), unit_rows(bank)
-    n, m = len(q), len(bank)
+    n, m = same_rows(queries=queries, keys=keys), len(queue)
+    q, k, bank = prepare(normalize, queries=queries, keys=keys.detach(), queue=queue.detach())
     y = check_integers("labels", labels, n)
     g = check_integers("subclasses", subclasses, n)
     every_y = torch.cat([y, check_integers("queue_labels", queue_labels, m)])

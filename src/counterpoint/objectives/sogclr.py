@@ -18,7 +18,6 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.ranks import is_distributed, peer_sum
 from counterpoint.engine.similarity import refuse_double_backward
 from counterpoint.engine.softmax import (
     one_way,
@@ -29,8 +28,9 @@ from counterpoint.engine.softmax import (
     two_way,
 )
 from counterpoint.engine.terms import Reduction, Terms
-from counterpoint.errors import DataError, SettingError
+from counterpoint.errors import SettingError
 from counterpoint.objectives.duplicates import negatives_only
+from counterpoint.objectives.negatives import samples_seen
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.sample_state import SampleState
 
@@ -193,7 +193,7 @@ def _two_views(
     across_ranks: bool,
 ) -> tuple[_Surrogate, Tensor]:
     n = same_rows(z1=z1, z2=z2)
-    count = 2 * _global_rows(n, z1, across_ranks) - 2
+    count = 2 * samples_seen(z1, across_ranks) - 2
     z1, z2 = prepare(normalize, z1=z1, z2=z2)
     tau = 1 / inverse_temperature(temperature, n, z1).detach().expand(2, n)
     terms = Terms(excluded=(0, n, -n))
@@ -215,14 +215,6 @@ def _two_views(
     finish = reduction != "none"
     step = _Surrogate(log_sums, z1, z2, tau, count, rows=rows or not finish, finish=finish)
     return step, torch.linalg.vecdot(z1, z2)
-
-
-def _global_rows(rows: int, like: Tensor, across_ranks: bool) -> int:
-    if across_ranks and is_distributed():
-        rows = int(peer_sum(like.new_tensor(float(rows), dtype=torch.float64)))
-    if rows < 2:
-        raise DataError("A single sample has no negatives; use a batch of at least 2.")
-    return rows
 
 
 @dataclass(frozen=True)
@@ -418,7 +410,7 @@ def _both_ways(
     rows: bool,
     across_ranks: bool,
 ) -> _Surrogate:
-    count = _global_rows(len(x), x, across_ranks) - 1
+    count = samples_seen(x, across_ranks) - 1
     x, y = prepare(normalize, x=x, y=y)
     terms = Terms(excluded=(0,) if masked else (), diagonal=True)
 

@@ -7,7 +7,24 @@ import math
 import torch
 from torch import Tensor, nn
 
+from counterpoint.engine.checks import check_temperature
 from counterpoint.errors import SettingError
+
+
+def over_base(temperature: float | Tensor, base: float | None) -> float | Tensor:
+    """``temperature / base``, by which the code of supervised contrast multiplies; 1 without base.
+
+    Raises:
+        SettingError: a base that is not positive, or a temperature of each row.
+    """
+    if base is None:
+        return 1.0
+    check_temperature(base_temperature=base)
+    if not isinstance(temperature, Tensor):
+        return temperature / base
+    if temperature.numel() > 1:
+        raise SettingError("base_temperature needs one temperature for all.")
+    return temperature.reshape(()) / base
 
 
 class Temperature(nn.Module):

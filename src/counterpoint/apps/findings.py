@@ -24,6 +24,13 @@ BLIND_SPOT = (
     "or class shares (a wrong guideline, two classes swapped throughout) is consistent and cannot "
     "be seen this way."
 )
+UNCERTAIN = 5.0
+FEW_CLEAR = (
+    "The share of wrong labels is uncertain: {sure:.1%} of the labels differ from the judges where "
+    "these are surest, {all:.1%} where all rows count. Either the other rows are hard and mostly "
+    "rightly labelled, or mistakes sit where classes meet; the labels alone cannot tell which. In "
+    "the second case more are wrong than flagged: read the ranking on beyond the flagged ones."
+)
 
 
 def described(
@@ -51,6 +58,7 @@ def described(
     notes = [BLIND_SPOT]
     if corpus.kind == "images":
         notes.append("Unless --encoder is given, images are compared by their pixels.")
+    notes += uncertainty(judgement)
     rare = len(np.unique(y[judgement.rare]))
     if rare:
         notes.append(
@@ -89,6 +97,16 @@ def origin(corpus: Rows, judged: int, classes: int) -> dict[str, Any]:
             "problems": [{"where": p.where, "what": p.what} for p in corpus.problems],
         },
     }
+
+
+def uncertainty(judgement: Judgement) -> list[str]:
+    """Says so where the share of wrong labels is known least.
+
+    That is where the judges differ from more than 5 times as many labels as they would if all
+    mistakes were spread as in the rows that they are surest of.
+    """
+    differ, share = float((judgement.best != judgement.labels).mean()), judgement.noise_share
+    return [FEW_CLEAR.format(sure=share, all=differ)] if differ > UNCERTAIN * share else []
 
 
 def held_notes(corpus: Rows) -> list[str]:

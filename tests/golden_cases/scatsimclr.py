@@ -18,7 +18,7 @@ def run(case):
         sides = image.shape[-2:]
         module = Scattering(*sides, params["J"], params["L"]).double()
         maps = module(image.reshape(-1, 1, *sides))
-        if params["max_order"] == 1:
+        if params.get("max_order") == 1:
             maps = maps[:, : 1 + params["J"] * params["L"]]
         return {"coefficients": maps}
     if "image_size" in params:

@@ -14,7 +14,7 @@ def run(case):
         score = icnn_original(x, y, k=params["k"], p=params["p"], r=params["r"])
         return {"score": score, "loss": score}
     among = (case["target"], case["y_target"]) if "target" in case.inputs else ()
-    settings = {"k": params["k"], "neighbours": params["ipc"]}
+    settings = {"k": params["k"], "neighbours": params.get("ipc")}
     return {
         "score": icnn_score(x, y, *among, **settings),
         "loss": icnn(x, y, *among, **settings),

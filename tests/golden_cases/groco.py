@@ -16,7 +16,10 @@ def run(case):
             steepness=params["steepness"],
             art_lambda=params.get("art_lambda", 0.25),
         )
-        (grad,) = torch.autograd.grad((shares * case["w"]).sum(), case["x"], retain_graph=True)
+        weighted = (shares * case["w"]).sum()
+        (grad,) = torch.autograd.grad(
+            weighted, case["x"], retain_graph=True, materialize_grads=True
+        )
         return {"sorted": ordered, "P": shares, "grad_x_of_sum_P_times_w": grad}
     views = [case[f"view{number}"] for number in range(1, params["n_augs"] + 1)]
     shared = {"hardest": params["topk_neg"], "positive_views": params.get("n_pos_augs")}

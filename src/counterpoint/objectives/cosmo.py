@@ -53,8 +53,8 @@ def cosmo_contrastive(
 
     Source: Wang et al. 2024, arXiv 2401.00849, authors' code.
     """
-    theta = torch.as_tensor(log_scale, device=image.device)
     (x,), (y,) = prepare(False, image=image), prepare(False, text=text)
+    theta = torch.as_tensor(log_scale, dtype=x.dtype, device=x.device)
     return clip(
         x if image_head is None else linear(x, image_head.to(x)),
         y if text_head is None else linear(y, text_head.to(y)),

@@ -101,7 +101,7 @@ def hydra(
         length = torch.linalg.vector_norm(a * g, dim=1)
         per_row = [length, scale]
         if repulsion is not None:
-            per_row.append(torch.as_tensor(repulsion).to(a).expand(n))
+            per_row.append(torch.as_tensor(repulsion, dtype=a.dtype, device=a.device).expand(n))
         scale = a.new_ones(())
     else:
         anchors, candidates = a * (open_ if repulsion is None else open_ - repulsion), k

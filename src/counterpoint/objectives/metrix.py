@@ -312,8 +312,8 @@ def _pairs(
 
 
 def _shares(weight: float | Tensor, pairs: MixedPairs) -> Tensor:
-    """w in [0, 1] as a constant, ``()`` or ``(T,)``."""
-    w = torch.as_tensor(weight).detach()
+    """w in [0, 1] as a constant, ``()`` or ``(T,)``, a number in float64."""
+    w = weight.detach() if isinstance(weight, Tensor) else torch.tensor(weight, dtype=torch.float64)
     if w.dim() not in (0, 1) or (w.dim() and len(w) != len(pairs.anchor)):
         raise DataError(f"weight must be one number or ({len(pairs.anchor)},).")
     if not bool(((w >= 0) & (w <= 1)).all()):

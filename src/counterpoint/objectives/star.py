@@ -97,7 +97,8 @@ def star(
     z = unit_rows(raw)
     columns = _unit_columns(raw) if released else z
     if released:
-        scale = torch.as_tensor(temperature).to(z).reshape(()).exp().clamp(min=RELEASED_SCALE)
+        logarithm = torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+        scale = logarithm.reshape(()).exp().clamp(min=RELEASED_SCALE)
     else:
         scale = inverse_temperature(temperature, len(z), z)
     return _floored(z, columns, scale, labels, floor, reduction)
@@ -149,7 +150,8 @@ def star_validation(
     same_rows(anchors=anchors, replicas=replicas)
     a, b = prepare(False, anchors=anchors, replicas=replicas)
     z, columns = unit_rows(a), _unit_columns(b)
-    scale = torch.as_tensor(t).to(z).reshape(()).exp().clamp(max=RELEASED_SCALE)
+    logarithm = torch.as_tensor(t, dtype=z.dtype, device=z.device)
+    scale = logarithm.reshape(()).exp().clamp(max=RELEASED_SCALE)
     loss = clip(z, columns, 1 / scale, normalize=False)
     own = torch.arange(len(z), device=z.device)
     best = torch.cat([best_candidates(z, columns), best_candidates(columns, z)])

@@ -9,7 +9,7 @@ def run(case):
         case["text_features"],
         case["logits"],
         case["labels"],
-        1 / case["logit_scale"],
+        1 / case["logit_scale"].double(),
         contrastive_weight=case.params["clip_loss_weight"],
         caption_weight=case.params["caption_loss_weight"],
         shifted=True,

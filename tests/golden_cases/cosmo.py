@@ -10,7 +10,7 @@ def run(case):
     image, text = case["vision_embeds"], case["text_embeds"]
     heads = case["W_image"], case["W_text"]
     loss = cosmo_contrastive(
-        image, text, case["temperature"], image_head=heads[0], text_head=heads[1]
+        image, text, case["temperature"].double(), image_head=heads[0], text_head=heads[1]
     )
     recalls = pair_recall(linear(image, heads[0]), linear(text, heads[1]))
     return {"loss": loss, "top1_percent": 100 * sum(recalls) / 2}

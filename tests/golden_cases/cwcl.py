@@ -5,7 +5,7 @@ from counterpoint.objectives import functional as F
 
 def run(case):
     x, y = case["anchor_emb"], case["other_emb"]
-    temperature = (-case["log_scale"]).exp()
+    temperature = (-case["log_scale"].double()).exp()
     if "anchor_raw" in case.inputs:
         loss = F.cwcl(x, y, case["anchor_raw"], temperature, normalize=False)
     else:

@@ -10,6 +10,8 @@ from counterpoint.encoders.token_weights import TokenWeights
 from counterpoint.objectives import functional as F
 from counterpoint.objectives.diffusionret import token_similarity
 
+TOLERANCES = {"ddim_sample": 1e-5}
+"""The recorder rounds the schedule of every step to single precision."""
 NAMES = {
     "q_proj": "query",
     "k_proj": "key",
@@ -21,7 +23,9 @@ NAMES = {
 
 
 def weights(case, name, tokens, mask):
-    layers = {f"score.{k}": to_tensor(v) for k, v in case.inputs[name].items()}
+    leaves = {k: to_tensor(v) for k, v in case.inputs[name].items()}
+    case.leaves |= {f"{name}.{k}": leaf for k, leaf in leaves.items()}
+    layers = {f"score.{k}": leaf for k, leaf in leaves.items()}
     return functional_call(TokenWeights(tokens.shape[2]), layers, (tokens, mask))
 
 
@@ -35,7 +39,8 @@ def similarity(case):
         weights(case, "video_weight_fc", video, masks[1]),
         *masks,
     )
-    return {"similarity": found, "loss": F.discrimination(found, 1 / case.params["logit_scale"])}
+    temperature = 1 / case["logit_scale"].double()
+    return {"similarity": found, "loss": F.discrimination(found, temperature)}
 
 
 class Denoise(torch.nn.Module):

@@ -40,6 +40,15 @@ def test_similarity_equals_the_loop():
     )
 
 
+def test_of_equal_frames_the_first_learns():
+    text, frames, alpha, _, text_mask, _ = draw()
+    video = torch.stack([frames[:, 0], frames[:, 0]], 1).detach().requires_grad_()
+    weight = torch.zeros(2, 2).double()
+    token_similarity(text, video, alpha, weight, text_mask, torch.ones(2, 2)).sum().backward()
+    assert video.grad[:, 0].abs().sum() > 0
+    assert video.grad[:, 1].abs().sum() == 0
+
+
 def test_one_token_each_is_clip():
     torch.manual_seed(1)
     x, y = torch.randn(2, 5, 1, 6)

@@ -35,8 +35,9 @@ def token_similarity(
 ) -> Tensor:
     """``1/2 [sum_t alpha_at max_v r_tv + sum_v beta_bv max_t r_tv]``, r the cosine of two tokens.
 
-    Pairs with a masked token have ``r = 0`` and still take part in the maxima. The four-fold tensor
-    of tokens is made for some texts at a time, and again in the backward pass.
+    Pairs with a masked token have ``r = 0`` and still take part in the maxima; of equal tokens the
+    first one has the gradient. The four-fold tensor of tokens is made for some texts at a time, and
+    again in the backward pass.
 
     Args:
         text: float ``(A, T, W)``.
@@ -80,8 +81,8 @@ def _masked_tokens(name: str, tokens: Tensor, weight: Tensor, mask: Tensor) -> T
 
 def _similar(t: Tensor, v: Tensor, text_weight: Tensor, video_weight: Tensor) -> Tensor:
     r = torch.einsum("atd,bvd->abtv", t, v)
-    along = torch.einsum("abt,at->ab", r.amax(3), text_weight)
-    down = torch.einsum("abv,bv->ab", r.amax(2), video_weight)
+    along = torch.einsum("abt,at->ab", r.max(3).values, text_weight)
+    down = torch.einsum("abv,bv->ab", r.max(2).values, video_weight)
     return (along + down) / 2
 
 

@@ -61,6 +61,20 @@ def test_equals_a_loop(count, tau_plus):
     assert torch.autograd.gradcheck(lambda *z: cacr(*z, tau_plus=tau_plus), views)
 
 
+@pytest.mark.parametrize("cost", ["euclidean", "rbf"])
+def test_attraction_alone_needs_no_second_sample(cost):
+    views = draw(3)
+    found = cacr(*views, beta=0.0, cost=cost)
+    each = torch.stack(
+        [cacr(*(z[i : i + 1] for z in views), beta=0.0, cost=cost) for i in range(6)]
+    )
+    torch.testing.assert_close(found, each.mean())
+    weights = attraction_weights(views)
+    costs = [[(a - b).square().sum(1) for b in views if b is not a] for a in views]
+    wanted = (weights * torch.stack([torch.stack(c, 1) for c in costs])).sum(2).mean()
+    torch.testing.assert_close(found, wanted)
+
+
 def test_rbf_repulsion_equals_the_dense_formula():
     views = draw(3)
     found = cacr(*views, alpha=0.0, beta=2.0, t_negative=0.9, cost="rbf", cost_scale=1.5)

@@ -72,11 +72,11 @@ def cacr(
     attraction is the plain mean distance.
 
     Args:
-        views: at least 2 views, each float ``(N, D)``, N at least 2.
+        views: at least 2 views, each float ``(N, D)``, N at least 2, or 1 where nothing repels.
         t_positive: t+ >= 0; multiplies, as in the paper. The more distant positive weighs more.
         t_negative: t- >= 0; multiplies. The closer negative weighs more. 0.9 on CIFAR-10.
         alpha: weight of the attraction.
-        beta: weight of the repulsion.
+        beta: weight of the repulsion; 0, without ``tau_plus``, leaves the attraction alone.
         cost: ``"euclidean"``, or ``"rbf"``: the repulsion of a pair of views is then
             ``beta log mean_i sum_j R_j exp(-cost_scale d(a_i, b_j))``.
         cost_scale: of the RBF cost, above 0.
@@ -93,7 +93,8 @@ def cacr(
         ``-4 (beta + tau_plus) / (1 - tau_plus)``; 0 when all rows are equal.
 
     Raises:
-        DataError: embeddings or ids that do not fit, NaN, infinity, a single view or sample.
+        DataError: embeddings or ids that do not fit, NaN, infinity, a single view, or a single
+            sample with repulsion.
         SettingError: a setting out of range.
 
     Source: Zheng et al. 2023, Contrastive Attraction and Contrastive Repulsion for Representation
@@ -102,7 +103,9 @@ def cacr(
     check_reduction(reduction)
     _check_settings(t_positive, t_negative, cost_scale, tau_plus, cost, reduction)
     z = _prepared(views, normalize)
-    samples_seen(z[0], across_ranks)
+    repels = beta != 0 or tau_plus > 0
+    if repels:
+        samples_seen(z[0], across_ranks)
     valid = negatives_only(ids, None, z[0], 0, True, across_ranks)
     pairs = list(combinations(range(len(z)), 2))
     apart = {(a, b): _squared(z[a], z[b]) for a, b in pairs}
@@ -110,6 +113,8 @@ def cacr(
         [_expected(_of_view(apart, a, len(z)), t_positive) for a in range(len(z))]
     )
     values = alpha * attraction.mean(0)
+    if not repels:
+        return reduce_rows(values, None, reduction, across_ranks)
     if cost == "rbf":
         repulsion = torch.stack(
             [_rbf(z[a], z[b], t_negative, cost_scale, valid, across_ranks) for a, b in pairs]

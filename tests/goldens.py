@@ -128,8 +128,10 @@ def errors(case: Case, run: Callable[[Case], dict[str, Any]]) -> dict[str, tuple
         if not expected.numel():
             found[name] = (0.0, 1.0)
             continue
-        error = (actual - expected).abs().max().item()
-        found[name] = (error, max(1.0, expected.abs().max().item()))
+        same = actual.isclose(expected, rtol=0, atol=0, equal_nan=True)  # infinities too
+        error = (actual - expected).abs().masked_fill(same, 0.0).max().item()
+        finite = expected[expected.isfinite()].abs()
+        found[name] = (error, max(1.0, *finite.tolist()))
     return found
 
 

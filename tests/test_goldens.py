@@ -1,12 +1,14 @@
 """The recorded outputs of the authors' own code, where they are at hand."""
 
 import importlib.util
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 HERE = Path(__file__).parent
 GOLDENS = Path(os.environ.get("COUNTERPOINT_GOLDENS", HERE.parents[1] / "shared" / "goldens"))
@@ -51,3 +53,14 @@ def test_an_unmapped_id_and_a_wrong_number_fail(tmp_path):
     )
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "0 passed, 2 failed"
+
+
+def test_recorded_infinities_and_nan_are_met_by_the_same_alone(harness):
+    case = harness.Case("", {}, {}, "", {"x": [math.inf, math.nan, 2.0]}, [])
+
+    def error(*x: float) -> float:
+        return harness.errors(case, lambda _: {"x": torch.tensor(x)})["x"][0]
+
+    assert error(math.inf, math.nan, 2.5) == 0.5
+    assert math.isnan(error(math.nan, math.nan, 2.0))
+    assert error(-math.inf, math.nan, 2.0) == math.inf

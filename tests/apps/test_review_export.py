@@ -114,7 +114,7 @@ def test_corrected_texts_of_several_labels_are_written_as_their_owner_does() -> 
     found = arrow.table({"label": [["a", "b"], ["a"], None, None]})
     findings = Findings("t.csv", "text", "y", "n", None, table, found, separator=";")
     after = findings.relabelled({0: ["b"], 1: ["a", "b"]})
-    assert after["y"].to_pylist() == ["b", "a;b", "", None]
+    assert after["y"].to_pylist() == ["b", "a; b", "", None]
     assert after["n"].to_pylist() == [1, 2, 3, 4]
 
 

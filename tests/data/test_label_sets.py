@@ -45,7 +45,8 @@ def test_rewritten_keeps_order_and_spelling() -> None:
     new = old.copy()
     new[0] = [True, True, True]
     new[2] = False
-    assert rewritten(values, old, new, classes, "|") == ["b|a|c", " c|a", "", None]
+    assert rewritten(values, old, new, classes, "|") == ["b | a | c", " c|a", "", None]
+    assert rewritten(["b| a", " c| a", "a", None], old, new, classes, "|")[0] == "b| a| c"
     lists = [[2, 1], [1.0]]
     classes, old = mark(lists)
     assert rewritten(lists, old, ~old, classes) == [[], [2]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -69,7 +71,8 @@ def rewritten(
 ) -> list[Any]:
     """The owner's label sets with other marks; a row that does not change stays to the letter.
 
-    Labels that stay come first, in the owner's order; new ones are spelt as the owner does.
+    Labels that stay come first, in the owner's order; new ones are spelt as the owner does, with
+    as many blanks around the separator as most have.
 
     Args:
         values: label sets of N rows as their owner writes them.
@@ -83,11 +86,21 @@ def rewritten(
     for labels in sets:
         for label in labels or []:
             spelt.setdefault(class_name(label), label)
+    between = None if separator is None else _between(values, separator)
     out = list(values)
     for row in np.flatnonzero((old != new).any(axis=1)).tolist():
         wanted = [classes[n] for n in np.flatnonzero(new[row]).tolist()]
         kept = [label for label in sets[row] or [] if class_name(label) in wanted]
         there = {class_name(label) for label in kept}
         labels = kept + [spelt.get(name, name) for name in wanted if name not in there]
-        out[row] = labels if separator is None else separator.join(map(class_name, labels))
+        out[row] = labels if between is None else between.join(map(class_name, labels))
     return out
+
+
+def _between(values: Sequence[Any], separator: str) -> str:
+    """The separator with the blanks that most of the texts have around it."""
+    alone = re.compile(f" *{re.escape(separator)} *")
+    found = Counter(
+        part for value in values if isinstance(value, str) for part in alone.findall(value)
+    )
+    return found.most_common(1)[0][0] if found else separator

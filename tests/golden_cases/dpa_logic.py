@@ -22,6 +22,7 @@ def run(case):
         smoothed: preference.dpo(w, lost, rw, rl, label_smoothing=smoothing, **each),
         "simpo_sigmoid": preference.simpo(w, lost, margin=margin, **each),
         "simpo_hinge": preference.simpo(w, lost, margin=margin, form="hinge", **each),
+        "orpo": preference.orpo(w, lost, reduction="none"),
     }
     found = {}
     for name, values in losses.items():
@@ -30,7 +31,6 @@ def run(case):
         found[f"{name}.grad_policy_w_of_mean"], found[f"{name}.grad_policy_l_of_mean"] = grads
     log_p = {"w": w, "l": lost, "rw": rw, "rl": rl}
     found["orpo.log_odds_ratio_rho"] = decompile("ORPO").rho(log_p)
-    found["orpo.losses"] = preference.orpo(w, lost, reduction="none")
     compiled = {
         "dpo": compile_loss("DPO", beta=beta),
         "ipo": compile_loss("IPO", "squared", beta),

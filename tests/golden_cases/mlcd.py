@@ -7,7 +7,8 @@ from counterpoint.objectives.mlcd import mlcd
 
 def run(case):
     z, centers = case["embedding"], case["centers"]
-    labels = case["positive_labels"].reshape(len(z), -1)
+    labels = case["positive_labels"].detach().long()
+    labels = labels.reshape(len(z), labels.numel() // len(z))
     kept = case["negative_mask"].detach().bool()
     nobody, nothing = torch.full_like(labels, -1), torch.zeros_like(kept)
     temperature = 1 / case.params["scale"]

@@ -9,10 +9,11 @@ from counterpoint.objectives.multiple_negatives import mnr, mnr_plus, self_simil
 def run(case):
     if "hidden" in case.inputs:
         return {"y": routed(case)}
-    x, y, unit = case["batch1"], case["batch2"], case.params["normalize"]
-    one = mnr(x, y, normalize=unit)
-    both = mnr_plus(x, y, targets="self_similarity", normalize=unit)
-    rows, columns = self_similarity_targets(x, y, normalize=unit)
+    x, y = case["batch1"], case["batch2"]
+    unit, temperature = case.params["normalize"], case.params.get("temperature", 1.0)
+    one = mnr(x, y, temperature, normalize=unit)
+    both = mnr_plus(x, y, temperature, targets="self_similarity", normalize=unit)
+    rows, columns = self_similarity_targets(x, y, temperature, normalize=unit)
     one_grads = torch.autograd.grad(one, [x, y])
     both_grads = torch.autograd.grad(both, [x, y])
     return {

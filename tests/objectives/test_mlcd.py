@@ -92,6 +92,15 @@ def test_empty_sides_give_nothing():
     assert mlcd(z * 0, w, nobody).item() == pytest.approx(math.log(12))
 
 
+def test_lists_of_no_class_are_empty_sides():
+    z, w, labels = draw()
+    none, unknown = labels[:, :0], torch.full_like(labels, -1)
+    for objective in (mlcd, multi_label):
+        found = objective(z, w, none, reduction="none")
+        torch.testing.assert_close(found, objective(z, w, unknown, reduction="none"))
+        assert all(torch.isfinite(g).all() for g in torch.autograd.grad(found.sum(), (z, w)))
+
+
 def test_sampled_classes_keep_all_positives():
     labels = torch.tensor([[3, 7], [7, -1]])
     kept = sample_classes(labels, 20, 0.25)

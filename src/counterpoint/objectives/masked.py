@@ -29,7 +29,7 @@ def log_sum_with_zero(logits: Tensor, kept: Tensor | None = None) -> Tensor:
     """
     if kept is not None:
         logits = logits.masked_fill(~kept, -torch.inf)
-    return torch.cat([logits, torch.zeros_like(logits[..., :1])], -1).logsumexp(-1)
+    return torch.cat([logits, logits.new_zeros((*logits.shape[:-1], 1))], -1).logsumexp(-1)
 
 
 def masked_log_sum(logits: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +43,7 @@ def masked_log_sum(logits: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         ``(...)`` float, finite also where nothing is kept, and ``(...)`` bool.
     """
     low = torch.finfo(logits.dtype).min
-    return logits.masked_fill(~kept, low).logsumexp(-1), kept.any(-1)
+    return logits.masked_fill(~kept, low).logsumexp(-1).clamp(min=low), kept.any(-1)
 
 
 def log_sums_with_zero(logits: Tensor, groups: Tensor, count: int) -> Tensor:

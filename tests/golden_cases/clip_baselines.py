@@ -32,8 +32,8 @@ def extra_term(case):
     """The unweighted loss that the authors add to CL2L."""
     params = case.params
     if "p_image" in case.inputs:
-        names = ("p_image", "p_text", "v_image", "v_text")
-        return siamlip(*(stacked(case, name) for name in names))
+        predicted = [stacked(case, name) for name in ("p_image", "p_text")]
+        return siamlip(*predicted, *(targets(case, kind) for kind in ("image", "text")))
     if "v_image" in case.inputs:
         settings = {"off_diagonal": params["lamb"], "scale": params["scale_loss"]}
         return barlip(stacked(case, "v_image"), stacked(case, "v_text"), **settings)
@@ -44,6 +44,14 @@ def extra_term(case):
         epsilon=params["target_epsilon"],
         iterations=params["sk_iters"],
     )
+
+
+def targets(case, kind):
+    """Projections of a modality, those of the momentum encoder (BYOLIP) where it has some."""
+    if f"v_{kind}_momentum" not in case.inputs:
+        return stacked(case, f"v_{kind}")
+    local = sorted(one for one in case.inputs if one.startswith(f"v_{kind}_local_momentum_"))
+    return torch.stack([case[one] for one in (f"v_{kind}_momentum", *local)], 1)
 
 
 def views(case):

@@ -7,6 +7,7 @@ from counterpoint.objectives import functional as F
 
 def run(case):
     student, labels, tau = case["student"], case["labels"], case.params["tau"]
+    selves = {name: on for name, on in case.params.items() if name.startswith("self_")}
     if "teacher" in case.inputs:
         loss = F.nspt(
             student,
@@ -14,7 +15,8 @@ def run(case):
             labels,
             case["is_rehearsal"].bool(),
             tau,
-            denominator="teacher",
+            denominator=case.params.get("denominator", "teacher"),
+            **selves,
         )
     else:
         loss = F.nspt(
@@ -23,8 +25,7 @@ def run(case):
             labels,
             torch.ones_like(labels, dtype=torch.bool),
             tau,
-            self_positive=case.params["self_positive"],
-            self_in_denominator=case.params["self_in_denominator"],
             detach_teacher=False,
+            **selves,
         )
     return {"loss": loss}

@@ -17,6 +17,8 @@ def run(case):
             push="linear",
         )
         return {"loss": loss}
-    weights = None if case.inputs["weights"] is None else case["weights"]
+    weights = case.inputs.get("weights")
+    if weights is not None:
+        weights = case["weights"].double().expand(case["targets"].shape)  # one number too
     inputs = (case["features"], case["targets"], case["preds"], weights)
     return {"loss": conr(*inputs, 0.07, window=window, sharpness=sharpness)}

@@ -14,12 +14,14 @@ def run(case):
     smoothing = params["label_smoothing"]
     if "W" in case.inputs:
         queries, passages = case["x_q"] @ case["W"], case["x_k"] @ case["W"]
+        queries = unit_rows(queries) if params.get("norm_query") else queries
+        passages = unit_rows(passages) if params.get("norm_doc") else passages
         loss = contriever_in_batch(
             queries,
             passages,
             params["temperature"],
             label_smoothing=smoothing,
-            normalize=params["norm"],
+            normalize=params.get("norm", False),
         )
         return {"loss": loss}
     online, momentum = linear(case["W_q"]), MomentumCopy(linear(case["W_k_before"]), 0.0)

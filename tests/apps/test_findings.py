@@ -16,15 +16,14 @@ def space() -> tuple[Any, Any]:
     return pixels - pixels.mean(axis=0), truth
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2])
 @pytest.mark.parametrize("kind", ["uniform", "confusable", "annotator"])
-def test_mistakes_in_clear_cases_leave_no_doubt(space: Any, kind: Any, share: float) -> None:
+def test_mistakes_in_clear_cases_leave_no_doubt(space: Any, kind: Any) -> None:
     z, truth = space
-    y = plant(truth, share, kind, embeddings=z)
+    y = plant(truth, 0.05, kind, embeddings=z)
     assert uncertainty(Judge(network=False).judge(z, y)) == []
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.1])
+@pytest.mark.parametrize("share", [0.0, 0.1])
 def test_hard_cases_and_mistakes_where_classes_meet_look_alike(space: Any, share: float) -> None:
     z, truth = space
     y = plant(truth, share, "instance", embeddings=z)

@@ -82,9 +82,6 @@ def test_several_labels_with_a_separator(as_json: Any, invoke: Any, tmp_path: Pa
     assert result.exit_code == 0, result.output
     assert "missing and extra" in result.stderr
     assert "more missing, in" in result.stdout
-    result = invoke("review", tmp_path / "o")
-    assert result.exit_code == 2
-    assert "several labels a row" in result.stderr
 
 
 def test_options_of_relations(invoke: Any, tmp_path: Path) -> None:

@@ -222,6 +222,49 @@ def test_texts_are_embedded_part_by_part(tmp_path: Path, monkeypatch: Any) -> No
     assert result["data"]["problems"] == [{"where": "1", "what": "1 rows lack content or label"}]
 
 
+@pytest.mark.parametrize("stored", ["files", "bytes", "both"])
+def test_pictures(tmp_path: Path, stored: str) -> None:
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(3, size=90)
+    labels = [KINDS[n] for n in kinds]
+    labels[10] = KINDS[(kinds[10] + 1) % 3]
+    (tmp_path / "in").mkdir()
+    values: list[Any] = []
+    for row, kind in enumerate(kinds.tolist()):
+        pixels = rng.integers(90, size=(8, 8, 3), dtype=np.uint8)
+        pixels[..., kind] += 150
+        file = tmp_path / "in" / f"{row}.png"
+        image.fromarray(pixels).save(file)
+        content = {"bytes": file.read_bytes(), "path": None}
+        values.append({"files": file.name, "bytes": content["bytes"], "both": content}[stored])
+    values[20] = None
+    (tmp_path / "in" / "30.png").write_bytes(b"no picture")
+    values[30] = {"files": "30.png", "bytes": b"no picture", "both": {"bytes": b"", "path": None}}[
+        stored
+    ]
+    table = pa.table({"picture": values, "kind": labels})
+    for part, own in enumerate((table.slice(0, 40), table.slice(40))):
+        parquet.write_table(own, tmp_path / "in" / f"{part}.parquet")
+    inputs = parquet_parts(tmp_path / "in", text=None, image="picture", label="kind")
+    result = reannotate_parts(inputs, tmp_path / "out", judge=QUICK)
+    parquet.write_table(table, tmp_path / "in" / "all.parquet")
+    corpus = read_corpus(tmp_path / "in" / "all.parquet", image="picture", label="kind")
+    whole = reannotate_corpus(corpus, tmp_path / "whole", judge=QUICK)
+    mine = credibility(tmp_path / "out")
+    theirs = parquet.read_table(tmp_path / "whole" / "credibility.parquet").to_pandas()
+    np.testing.assert_allclose(mine["credibility"], theirs["credibility"], atol=1e-5)
+    assert mine["flagged"].to_numpy().nonzero()[0].tolist() == [10]
+    assert mine["reason"][20] == mine["reason"][30] == theirs["reason"][20]
+    assert result["worst"][0]["picture"] == whole["worst"][0]["picture"]
+    assert (result["encoder"], result["data"]["kind"]) == ("pixels", "images")
+    assert result["data"]["problems"][0]["what"].startswith("2 rows lack a picture")
+    found = csv.read_csv(tmp_path / "out" / "corrections.csv")
+    assert ("picture" in found.column_names) == (stored == "files")
+    if stored == "files":
+        assert found["picture"].to_pylist() == ["10.png"]
+
+
 def test_bad_input_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="one column of content"):
         parquet_parts(folder, text=None, label="kind")

@@ -44,3 +44,7 @@ def test_content_decides_the_key() -> None:
     keys = content_keys(["x", "x", "y", a, a.reshape(2, 2), "\ud800"])
     assert keys[0] == keys[1]
     assert len(set(keys.tolist())) == 5
+
+
+def test_nothing_has_an_empty_key() -> None:
+    assert (content_keys([None, "", np.zeros(2)]) == b"").tolist() == [True, False, False]

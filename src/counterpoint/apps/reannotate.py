@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from counterpoint.apps.findings import described, worst_first
 from counterpoint.apps.fine_tuned import fine_tuned
 from counterpoint.apps.for_review import review_files
-from counterpoint.apps.label_proof import prove
+from counterpoint.apps.label_proof import add_proof
 from counterpoint.apps.multi_label import ONLY_FROZEN, reannotate_marks, reannotate_sets
 from counterpoint.apps.policies import Policy, applied
 from counterpoint.apps.reasons import reasons
@@ -29,7 +29,7 @@ from counterpoint.curation.fine_tuning import FineTuning
 from counterpoint.curation.judge import Judge, Judgement
 from counterpoint.curation.noise import Noise, plant
 from counterpoint.data.classes import number_classes
-from counterpoint.data.corpus import Corpus, MultiLabelCorpus, Rows, relabelled
+from counterpoint.data.corpus import Corpus, MultiLabelCorpus, relabelled
 from counterpoint.data.findings import FOUND
 from counterpoint.data.label_sets import is_list
 from counterpoint.errors import DataError, SettingError, require, unknown_name
@@ -51,6 +51,7 @@ COLUMNS = (
     "reason",
 )
 SHOWN_NEIGHBOURS = 5
+DEFAULT_ENCODERS = {"text": "minilm", "images": "pixels", "embeddings": "given embeddings"}
 
 
 def reannotate(
@@ -187,7 +188,7 @@ def reannotate_corpus(
             budget=budget,
             on_progress=on_progress,
         )
-        return result | {"encoder": encoder or _default_encoder(corpus)}
+        return result | {"encoder": encoder or DEFAULT_ENCODERS[corpus.kind]}
     judge = judge or Judge()
     start = time.monotonic()
     rows = np.flatnonzero(corpus.usable)
@@ -201,27 +202,18 @@ def reannotate_corpus(
         items, z, corpus.labels[rows], judge, encoder, budget, tuning, start, on_progress
     )
     judged = time.monotonic()
-    fixed = ~corpus.held[rows] | force
-    corrected, kept = applied(judgement, policy, fixed)
+    free = ~corpus.held[rows] | force
+    corrected, kept = applied(judgement, policy, free)
     result = described(corpus, judgement, rows, policy, corrected, kept)
     result["seconds"] = {"embed": embedded - start, "judge": judged - embedded}
-    result["encoder"] = encoder or _default_encoder(corpus)
+    result["encoder"] = encoder or DEFAULT_ENCODERS[corpus.kind]
     if about:
         result["budget"] = about
         result["notes"].append(about["note"])
     if noise:
         result["planted"] = {"share": noise, "kind": kind, "seed": judge.seed}
     if corpus.truth is not None:
-        truth = corpus.truth[rows]
-        known = truth >= 0
-        if known.all():
-            gated, _ = applied(judgement, "gated", fixed)
-            _, left = applied(judgement, "drop", fixed)
-            result["proof"] = prove(judgement, truth, z, gated, left, on_progress)
-        else:
-            result["notes"].append(
-                f"The truth is missing in {int((~known).sum())} rows, so nothing was proven."
-            )
+        add_proof(result, judgement, corpus.truth[rows], z, free, on_progress)
     result["settings"] = {**asdict(judge), "policy": policy, "budget": budget}
     if folder is not None:
         result["files"] = _written(folder, corpus, judgement, rows, z, corrected, kept, result)
@@ -283,10 +275,6 @@ def _check_budget(minutes: float | None) -> None:
 
 def _full(item: Any) -> bool:
     return item is not None and (not isinstance(item, str) or bool(item.strip()))
-
-
-def _default_encoder(corpus: Rows) -> str:
-    return {"text": "minilm", "images": "pixels", "embeddings": "given embeddings"}[corpus.kind]
 
 
 def _with_noise(corpus: Corpus, rows: Ints, z: Any, share: float, kind: Noise, seed: int) -> Corpus:

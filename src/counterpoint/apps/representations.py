@@ -93,10 +93,13 @@ def represent_images(
     """
     shape = tuple(torch.as_tensor(images[0]).shape)
     if encoder is None:
-        stacked = torch.stack([torch.as_tensor(image).float() for image in images])
         side = min(16, *shape[-2:])
-        small = torch.nn.functional.adaptive_avg_pool2d(stacked, side)
-        return small.flatten(1).numpy()
+        small = []
+        for start in range(0, len(images), batch_size):
+            rows = range(start, min(start + batch_size, len(images)))
+            pixels = torch.stack([torch.as_tensor(images[row]).float() for row in rows])
+            small.append(torch.nn.functional.adaptive_avg_pool2d(pixels, side).flatten(1))
+        return torch.cat(small).numpy()
     if Path(encoder).is_dir():
         model = models.load(encoder)
     else:

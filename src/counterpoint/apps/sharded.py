@@ -19,7 +19,7 @@ from counterpoint.apps.engines import Engine, Local
 from counterpoint.apps.findings import described, worst_first
 from counterpoint.apps.label_proof import add_proof
 from counterpoint.apps.policies import Policy, applied
-from counterpoint.apps.reannotate import COLUMNS, SHOWN_NEIGHBOURS
+from counterpoint.apps.reannotate import COLUMNS, DEFAULT_ENCODERS, SHOWN_NEIGHBOURS
 from counterpoint.apps.reasons import reasons
 from counterpoint.apps.unfinished import FOLDER, Job, Searching, embedded
 from counterpoint.curation.credibility import Neighbours, centred
@@ -60,6 +60,7 @@ def parts_of(
     *,
     engine: str = "local",
     text: str | None = None,
+    image: str | None = None,
     embedding: str | None = None,
     label: str | None = None,
     split: str | None = None,
@@ -74,11 +75,17 @@ def parts_of(
         DataError: a part cannot be read, or lacks a column.
         SettingError: a source that has no parts, on a cluster.
     """
-    path = Path(source).expanduser()
+    path = Path(source).expanduser().absolute()
     cluster, ending = engine != "local", path.suffix.lower()
     if is_parts(path) or (cluster and ending == ".parquet"):
         return parquet_parts(
-            path, text=text, embedding=embedding, label=label, split=split, truth=truth
+            path,
+            text=text,
+            image=image,
+            embedding=embedding,
+            label=label,
+            split=split,
+            truth=truth,
         )
     if ending == ".npz" and (cluster or array_rows(path) > EXACT_ROWS):
         return array_parts(path)
@@ -120,7 +127,7 @@ def reannotate_parts(
         parts: as of `counterpoint.data.parts`.
         out: folder to write to.
         engine: where texts are embedded and neighbours searched; None for this process.
-        encoder: what embeds texts; None for ``"minilm"``.
+        encoder: what embeds texts or pictures; None for the default of the kind of data.
         judge: settings.
         policy: see `reannotate_corpus`.
         noise: share of labels to change first; the given ones become the truth.
@@ -194,7 +201,7 @@ def reannotate_parts(
     free = ~corpus.held[rows] | force
     corrected, stays = applied(judgement, policy, free)
     result = described(corpus, judgement, rows, policy, corrected, stays)
-    result["encoder"] = encoder or ("minilm" if corpus.kind == "text" else "given embeddings")
+    result["encoder"] = encoder or DEFAULT_ENCODERS[corpus.kind]
     result["seconds"] = {"embed": ready - start, "judge": judged - ready}
     result["recall"] = measured
     if measured < 1:
@@ -219,15 +226,14 @@ class _Looked:
 
     Attributes:
         content: digest of all that it holds.
-        keys: digests of its contents, equal for texts that differ in case or white space only.
-        full: bool, rows that have content.
+        keys: digest of what each row holds, equal for texts that differ in case or white space
+            only; empty where there is nothing.
         labels, truth: labels of its rows.
         held: bool, rows of a test split.
     """
 
     content: str
     keys: NDArray[np.bytes_]
-    full: Flags
     labels: _Named
     truth: _Named | None
     held: Flags
@@ -261,16 +267,13 @@ class _Contents:
 def look(part: Part) -> _Looked:
     """Reads a part once, without embedding it."""
     items = part.items()
-    full = np.array([item is not None for item in items], dtype=bool)
-    there = [item for item in items if item is not None]
-    keys = exact = content_keys(there)
-    if part.text is not None:
-        keys = content_keys([plain_text(item) for item in there])
+    keys = own = content_keys(items)
+    if part.kind == "text":
+        keys = content_keys([item and plain_text(item) for item in items])
     truth = part.truth()
     return _Looked(
-        hashlib.sha256(exact.tobytes()).hexdigest(),
+        hashlib.sha256(own.tobytes()).hexdigest(),
         keys,
-        full,
         _named(part.labels()),
         None if truth is None else _named(truth),
         part.held(),
@@ -307,12 +310,13 @@ def _read(
     number = {name: at for at, name in enumerate(classes)}
     every, keys, rows, problems = [], [], [], []
     for part, found in zip(parts, looked, strict=True):
-        usable = found.full & (found.labels.codes >= 0)
+        usable = (found.keys != b"") & (found.labels.codes >= 0)
         every.append(usable)
-        keys.append(found.keys[usable[found.full]])
+        keys.append(found.keys[usable])
         rows.append(np.flatnonzero(usable))
         if not usable.all():
-            said = f"{int((~usable).sum())} rows lack content or label"
+            lacking = "a picture that can be read" if part.kind == "images" else "content"
+            said = f"{int((~usable).sum())} rows lack {lacking} or label"
             problems.append(Problem(part.name, said))
     held = np.concatenate([found.held for found in looked])
     digests = [found.content for found in looked]
@@ -329,14 +333,13 @@ def _read(
             f"The labels hold {used} different values in {count} rows; at least two, "
             "and at most half as many as rows, can be judged. Choose another column."
         )
-    text = parts[0].text
     corpus = Corpus(
         name=parts[0].source.name,
-        kind="text" if text else "embeddings",
+        kind=parts[0].kind,
         table=None,
         label=parts[0].label,
-        content=text or "",
-        items=_Items(parts),
+        content=parts[0].content or "",
+        items=_ByRow(parts, lambda part: part.items()),
         names=_Names(len(y)),
         labels=y,
         classes=classes,
@@ -370,19 +373,19 @@ def _numbered(keys: list[NDArray[np.bytes_]], rows: list[Ints]) -> tuple[Ints, l
     return place[group.reshape(-1)], new
 
 
-class _Items(Sequence[Any]):
-    """Contents by row, read when asked for; embeddings have nothing to show."""
+class _ByRow(Sequence[Any]):
+    """What parts hold by row, read when asked for; embeddings have nothing to show."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], read: Callable[[Part], Any]) -> None:
         self.ends = np.cumsum([len(part) for part in parts])
-        self.text = parts[0].text is not None
-        self.read = lru_cache(maxsize=4)(lambda at: parts[at].items())
+        self.shown = parts[0].kind != "embeddings"
+        self.read = lru_cache(maxsize=4)(lambda at: read(parts[at]))
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
     def __getitem__(self, row: Any) -> Any:
-        if not self.text:
+        if not self.shown:
             return ()
         at = int(np.searchsorted(self.ends, row, side="right"))
         return self.read(at)[row - (self.ends[at - 1] if at else 0)]
@@ -442,8 +445,9 @@ class _Findings:
         if not self.corpus.content:
             return table
         order = np.argsort(self.rows[at])
+        said = _ByRow(self.parts, lambda part: part.said())
         texts = np.empty(len(at), dtype=object)
-        texts[order] = [self.corpus.items[row] for row in self.rows[at][order].tolist()]
+        texts[order] = [str(said[row]) for row in self.rows[at][order].tolist()]
         return table.append_column(self.corpus.content, arrow.array(texts.tolist(), arrow.string()))
 
     def _found(self, part: int) -> Any:

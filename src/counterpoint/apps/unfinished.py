@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.apps.engines import Engine
-from counterpoint.apps.representations import encoder_identity, represent_texts
+from counterpoint.apps.representations import (
+    encoder_identity,
+    represent_images,
+    represent_texts,
+)
 from counterpoint.curation.neighbour_search import Found, Plan, Unit, slices
 from counterpoint.data.finished import Finished
-from counterpoint.data.parts import Part
+from counterpoint.data.parts import Part, Pictures
 from counterpoint.data.stored_rows import StoredRows, store_rows, stored_rows
 from counterpoint.errors import DataError
 from counterpoint.probes.inputs import Floats, Ints
@@ -30,7 +34,7 @@ class Job:
     Attributes:
         part: which.
         rows: of the part, int64 ``(n,)``.
-        encoder: what embeds texts; None for the default.
+        encoder: what embeds texts or pictures; None for the default.
         content: digest of what the whole part holds.
     """
 
@@ -42,7 +46,7 @@ class Job:
     @property
     def key(self) -> str:
         """Digest of everything that the vectors depend on."""
-        identity = encoder_identity(self.encoder) if self.part.text else ""
+        identity = encoder_identity(self.encoder) if self.part.kind != "embeddings" else ""
         return _digest(self.content.encode(), self.rows.tobytes(), identity.encode())
 
 
@@ -80,6 +84,8 @@ def embed(job: Job) -> NDArray[np.float32]:
     items = job.part.items()
     if isinstance(items, np.ndarray):
         return items[job.rows].astype(np.float32)
+    if isinstance(items, Pictures):
+        return represent_images(items.at(job.rows.tolist()), job.encoder)
     return represent_texts([items[row] for row in job.rows.tolist()], job.encoder)
 
 

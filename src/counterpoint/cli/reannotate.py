@@ -25,8 +25,8 @@ DEMONSTRATION = "docstrings"
 PLANTED = 0.1
 SHOWN = 10
 IN_PARTS = (
-    "A corpus in parts is judged from disk by texts or embeddings and one label a row: leave out "
-    "--image, --subject, --object, --template, --separator, --budget (fine-tuning holds all texts "
+    "A corpus in parts is judged from disk by texts, pictures or embeddings and one label a row: "
+    "leave out --subject, --object, --template, --separator, --budget (fine-tuning holds all texts "
     "in memory) and --limit."
 )
 MEASURES = (
@@ -131,13 +131,14 @@ def reannotate(
         source or DEMONSTRATION,
         engine=engine,
         text=text,
+        image=image,
         embedding=embedding,
         label=label,
         split=split,
         truth=truth,
     )
     if parts is not None:
-        whole = (image, subject, object_, template, separator, budget, limit)
+        whole = (subject, object_, template, separator, budget, limit)
         if any(whole):
             raise SettingError(IN_PARTS)
     folder = out or run_folder("reannotate")

@@ -16,7 +16,7 @@ from counterpoint.data.dataset import Problem
 from counterpoint.data.label_sets import Marks, is_list, label_set, mark
 from counterpoint.data.loading import load
 from counterpoint.data.owner_tables import OwnerTable, is_held, read_table
-from counterpoint.data.pictures import read_picture
+from counterpoint.data.pictures import read_picture, stored_picture
 from counterpoint.data.relations import check_template, marked
 from counterpoint.data.sources import builtin
 from counterpoint.errors import DataError, SettingError, require
@@ -396,12 +396,10 @@ def _holds_files(table: Any, column: str) -> bool:
 def _pictures(read: OwnerTable, column: str, folder: Path) -> list[Any]:
     items: list[Any] = []
     for name, value in zip(read.names, read.table[column].to_pylist(), strict=True):
-        if isinstance(value, dict):
-            value = value.get("bytes") or value.get("path")
+        source = stored_picture(value, folder)
         try:
-            if not value:
+            if source is None:
                 raise DataError(f"column {column!r} is empty")
-            source = value if isinstance(value, bytes) else folder / str(value)
             items.append(read_picture(source, PICTURE_SIZE, 3))
         except DataError as error:
             items.append(None)

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.data.corpus import PICTURE_SIZE, Kind
 from counterpoint.data.owner_tables import is_held
+from counterpoint.data.pictures import Encoded, read_picture, stored_picture
 from counterpoint.data.stored_rows import StoredRows, npy_header
 from counterpoint.errors import DataError, SettingError, require
 
@@ -35,13 +37,20 @@ class Part(Protocol):
         """Column of the labels in its table."""
 
     @property
-    def text(self) -> str | None:
-        """Column of the texts; None where there are embeddings."""
+    def kind(self) -> Kind:
+        """What its items are."""
+
+    @property
+    def content(self) -> str | None:
+        """Column of the texts or picture files; None where there is none."""
 
     def __len__(self) -> int: ...
 
     def items(self) -> Any:
-        """Texts (None where there is none), or a matrix of embeddings ``(n, D)``."""
+        """Texts or pictures (None where there is none), or a matrix of embeddings ``(n, D)``."""
+
+    def said(self) -> list[Any]:
+        """The values of its column of content."""
 
     def labels(self) -> list[Any]:
         """Labels as the owner writes them."""
@@ -68,6 +77,7 @@ class ParquetPart:
         label: column of the labels.
         split: column that marks test rows.
         truths: column of the true labels.
+        image: column of picture files, relative to the folder, or of their bytes.
     """
 
     path: Path
@@ -77,6 +87,17 @@ class ParquetPart:
     label: str
     split: str | None
     truths: str | None = None
+    image: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        if self.image is not None:
+            return "images"
+        return "embeddings" if self.text is None else "text"
+
+    @property
+    def content(self) -> str | None:
+        return self.image if self.image is not None and self._holds_files() else self.text
 
     @property
     def name(self) -> str:
@@ -93,6 +114,9 @@ class ParquetPart:
         if self.text is not None:
             texts = self._values(self.text)
             return [None if t is None or not str(t).strip() else str(t) for t in texts]
+        if self.image is not None:
+            stored = self._values(self.image)
+            return Pictures([stored_picture(value, self.path.parent) for value in stored])
         column = self._column(str(self.embedding)).combine_chunks()
         try:
             values = column.flatten().to_numpy(zero_copy_only=False)
@@ -103,6 +127,9 @@ class ParquetPart:
                 "all of one length."
             ) from error
         return _finite(z, self.path, 0)
+
+    def said(self) -> list[Any]:
+        return self._values(str(self.content))
 
     def labels(self) -> list[Any]:
         return self._values(self.label)
@@ -117,6 +144,11 @@ class ParquetPart:
 
     def table(self) -> Any:
         return self._read(None)
+
+    def _holds_files(self) -> bool:
+        arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
+        kind = parquet.read_schema(self.path).field(self.image).type
+        return bool(arrow.types.is_string(kind) or arrow.types.is_large_string(kind))
 
     def _values(self, name: str) -> list[Any]:
         found: list[Any] = self._column(name).to_pylist()
@@ -161,7 +193,11 @@ class ArrayPart:
         return "label"
 
     @property
-    def text(self) -> None:
+    def kind(self) -> Kind:
+        return "embeddings"
+
+    @property
+    def content(self) -> None:
         return None
 
     @property
@@ -173,6 +209,9 @@ class ArrayPart:
 
     def items(self) -> NDArray[Any]:
         return _finite(self.rows[self.start : self.stop], self.rows.path, self.start)
+
+    def said(self) -> list[Any]:
+        return []
 
     def labels(self) -> list[Any]:
         return list(self.given)
@@ -198,6 +237,31 @@ class ArrayPart:
         return arrow.table(columns)
 
 
+class Pictures(Sequence[Any]):
+    """Pictures, each decoded when it is asked for; None where there is none, or a damaged one.
+
+    Args:
+        stored: files, or their bytes.
+    """
+
+    def __init__(self, stored: Sequence[Encoded | None]) -> None:
+        self._stored = stored
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __getitem__(self, row: Any) -> Any:
+        stored = self._stored[row]
+        try:
+            return None if stored is None else read_picture(stored, PICTURE_SIZE, 3)
+        except DataError:
+            return None
+
+    def at(self, rows: Sequence[int]) -> Pictures:
+        """Some of them."""
+        return Pictures([self._stored[row] for row in rows])
+
+
 def is_parts(source: str | Path) -> bool:
     """Whether ``source`` is a folder of Parquet files."""
     path = Path(source).expanduser()
@@ -212,6 +276,7 @@ def parquet_parts(
     embedding: str | None = None,
     split: str | None = None,
     truth: str | None = None,
+    image: str | None = None,
 ) -> list[ParquetPart]:
     """The files of a folder, in order of their names.
 
@@ -222,16 +287,17 @@ def parquet_parts(
         label: column of the labels.
         split: column that marks test rows.
         truth: column of true labels.
+        image: column of pictures instead, see `ParquetPart`.
 
     Raises:
         DataError: a file cannot be read or lacks a column.
-        SettingError: not one of text and embedding.
+        SettingError: not one of text, image and embedding.
     """
-    if (text is None) == (embedding is None):
-        raise SettingError("Name one column of content: text or embedding.")
+    if [text, image, embedding].count(None) != 2:
+        raise SettingError("Name one column of content: text, image or embedding.")
     arrow = require("pyarrow", "data")
     parquet = require("pyarrow.parquet", "data")
-    wanted = (text, embedding, label, split, truth)
+    wanted = (text, image, embedding, label, split, truth)
     parts = []
     for path in [folder] if folder.is_file() else sorted(folder.glob("*.parquet")):
         try:
@@ -245,7 +311,7 @@ def parquet_parts(
         if missing:
             raise DataError(f"{path} has no column {missing[0]!r}. Columns: {', '.join(there)}.")
         rows = about.metadata.num_rows
-        parts.append(ParquetPart(path, rows, text, embedding, label, split, truth))
+        parts.append(ParquetPart(path, rows, text, embedding, label, split, truth, image))
     if not sum(map(len, parts)):
         raise DataError(f"{folder} has no rows.")
     return parts

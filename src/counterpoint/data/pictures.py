@@ -41,6 +41,18 @@ def readable(file: Path) -> bool:
     return image.registered_extensions().get(file.suffix.lower()) in image.OPEN
 
 
+def stored_picture(value: Any, folder: Path) -> Encoded | None:
+    """What a table holds of a picture: its bytes, or a file relative to ``folder``; None if none.
+
+    A value may be both in one, ``{"bytes": ..., "path": ...}``.
+    """
+    if isinstance(value, dict):
+        value = value.get("bytes") or value.get("path")
+    if not value:
+        return None
+    return value if isinstance(value, bytes) else folder / str(value)
+
+
 def read_header(source: Encoded) -> Header:
     """Reads size and kind of a picture.
 

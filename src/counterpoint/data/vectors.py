@@ -64,9 +64,13 @@ class VectorCache:
 
 
 def content_keys(items: Sequence[Any]) -> Any:
-    """A digest of each text or array, bytes ``(N,)`` that sort."""
-    digests = [hashlib.blake2b(_content(item), digest_size=DIGEST).hexdigest() for item in items]
+    """A digest of each text or array, bytes ``(N,)`` that sort; empty for None."""
+    digests = ["" if item is None else _digest(item) for item in items]
     return np.array(digests, dtype=f"S{2 * DIGEST}")
+
+
+def _digest(item: Any) -> str:
+    return hashlib.blake2b(_content(item), digest_size=DIGEST).hexdigest()
 
 
 def _content(item: Any) -> bytes:

@@ -56,6 +56,16 @@ def test_self_similarity_targets_are_those_of_the_dense_matrices(unit, theta, se
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("block_numbers", [2**24, 1])
+def test_the_first_of_saturated_shares_is_the_target(block_numbers, monkeypatch):
+    monkeypatch.setattr("counterpoint.engine.rows.BLOCK_NUMBERS", block_numbers)
+    x, y = (10 * z.detach() for z in draw(n=20))
+    _, rows, columns = dense(x, y, False, 1.0)
+    found = self_similarity_targets(x, y)
+    assert torch.equal(found[0], rows)
+    assert torch.equal(found[1], columns)
+
+
 def test_identity_targets_are_clip():
     x, y = draw()
     torch.testing.assert_close(mnr_plus(x, y), clip(x, y, 1.0, normalize=False))

@@ -14,11 +14,11 @@ from counterpoint.engine.checks import (
     prepare,
     same_rows,
 )
-from counterpoint.engine.nearest import best_candidates
+from counterpoint.engine.rows import row_blocks
 from counterpoint.engine.terms import Reduction
 from counterpoint.errors import SettingError
 from counterpoint.objectives.clip import clip
-from counterpoint.objectives.contrast import contrast, log_denominators
+from counterpoint.objectives.contrast import contrast
 from counterpoint.objectives.info_nce import info_nce
 from counterpoint.objectives.registry import Loss, objective
 from counterpoint.pairs.sparse import SparsePairs
@@ -167,16 +167,23 @@ def mnr_plus(
 def self_similarity_targets(
     x: Tensor, y: Tensor, temperature: Temperature = 1.0, *, normalize: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Row and column targets of `mnr_plus`, int64 ``(N,)`` each; arguments and errors as there."""
+    """Row and column targets of `mnr_plus`, int64 ``(N,)`` each; arguments and errors as there.
+
+    The first of equal ones. Large embeddings saturate many T to 1, which are then equal.
+    """
     same_rows(x=x, y=y)
     both = torch.cat(prepare(normalize, x=x, y=y), 1)
     inverse = inverse_temperature(temperature, 1, both)
-    scale = float(0.5 / inverse)
-    denominators = log_denominators(both, both, 1 / scale, normalize=False)
-    return (
-        best_candidates(both, both, scale=scale),
-        best_candidates(both, both, -denominators, scale),
-    )
+    scaled, n = both * (0.5 / inverse), len(both)
+    rows, columns = (torch.zeros(n, dtype=torch.long, device=both.device) for _ in range(2))
+    largest = both.new_full((n,), -torch.inf)
+    for part in row_blocks(n, n):
+        shares = (scaled[part] @ both.T).softmax(1)
+        rows[part], place = shares.argmax(1), shares.argmax(0)
+        share = shares.gather(0, place[None])[0]
+        columns = torch.where(share > largest, place + part.start, columns)
+        largest = torch.maximum(largest, share)
+    return rows, columns
 
 
 class MNR(Loss, function=mnr):

@@ -6,7 +6,8 @@ from counterpoint.objectives import cacr as objective
 
 
 def run(case):
-    views = [case[f"view{place}"] for place in range(len(case.inputs))]
+    count = sum(name.startswith("view") for name in case.inputs)
+    views = [case[f"view{place}"] for place in range(count)]
     if "large-scale" in case.what:
         return momentum(case, views)
     return (attraction if "attraction" in case.what else repulsion)(case, views)
@@ -21,7 +22,8 @@ def momentum(case, views):
 
 
 def uniform(case, without):
-    return any(f"choice={name}" in case.what for name in ("none", without))
+    named = case.what.partition("choice=")[2].replace(",", " ").split(" ")[0]
+    return case.params.get("choice", named) in ("none", without)
 
 
 def attraction(case, views):
@@ -41,12 +43,13 @@ def attraction(case, views):
 
 def repulsion(case, views):
     params, sharpness = case.params, case.params["tau_neg"]
+    plain = uniform(case, "without_w2")
     loss = objective.cacr(
         *views,
-        t_negative=0.0 if uniform(case, "without_w2") else sharpness,
+        t_negative=0.0 if plain else sharpness,
         alpha=0.0,
         beta=params["beta"],
-        tau_plus=params["tau_plus"] if "debiased" in case.what else 0.0,
+        tau_plus=params["tau_plus"] if "debiased" in case.what and not plain else 0.0,
         normalize=False,
     )
     weights = objective.repulsion_weights(*views[-2:], sharpness)

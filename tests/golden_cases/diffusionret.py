@@ -58,6 +58,11 @@ class Denoise(torch.nn.Module):
         return self.net.of_texts(x, n, frames, self.case["video_mask"], text)
 
 
+def noise_schedule(case):
+    form = "linear" if "linear" in case.what else case.params.get("schedule", "cosine")
+    return NoiseSchedule(case.params["steps"], form=form)
+
+
 def denoiser(case):
     leaves = {name: to_tensor(value) for name, value in case.inputs["parameters"].items()}
     case.leaves.update(leaves)
@@ -65,7 +70,7 @@ def denoiser(case):
     for name, leaf in leaves.items():
         theirs = next(k for k in NAMES if name.startswith(f"{k}."))
         ours[f"net.{NAMES[theirs]}{name[len(theirs) :]}"] = leaf
-    net, schedule = Denoise(case), NoiseSchedule(case.params["steps"])
+    net, schedule = Denoise(case), noise_schedule(case)
     x0 = case["x0"].double()
     noisy = schedule.noisy(x0, case["t"], case["noise"])
     prediction = functional_call(net, ours, (noisy, case["t"]))
@@ -83,7 +88,7 @@ def denoiser(case):
 def run(case):
     if "text_feat" in case.inputs:
         return similarity(case)
-    if "x_T" in case.inputs:
+    if "parameters" in case.inputs:
         return denoiser(case)
-    schedule = NoiseSchedule(case.params["steps"])
+    schedule = noise_schedule(case)
     return {"betas": schedule.betas, "alphas_cumprod": schedule.kept}

@@ -136,6 +136,18 @@ def test_schedule_and_sampling():
         schedule.noisy(target, torch.tensor([20]), noise)
     with pytest.raises(SettingError, match="steps"):
         NoiseSchedule(0)
+    with pytest.raises(SettingError, match="form"):
+        NoiseSchedule(20, form="square")
+
+
+def test_linear_schedule_is_that_of_a_thousand_steps_at_any_number():
+    betas = NoiseSchedule(1000, form="linear").betas
+    torch.testing.assert_close(betas[[0, -1]], torch.tensor([1e-4, 0.02]).double())
+    fewer = NoiseSchedule(100, form="linear")
+    torch.testing.assert_close(fewer.betas[[0, -1]], torch.tensor([1e-3, 0.2]).double())
+    torch.testing.assert_close(fewer.betas.diff(), fewer.betas.diff()[0].expand(99))
+    assert fewer.kept[-1] < 1e-4
+    assert NoiseSchedule(20, form="linear").betas[-1] == 0.999
 
 
 def test_generation_loss():

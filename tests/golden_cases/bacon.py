@@ -38,8 +38,8 @@ def run(case):
         return {"loss": nt_xent(z1, z2, params["temperature"])}
     if "alone" in what:
         loss = masked_supcon(
-            case["features"],
-            case["soft_mask"],
+            case["features"].flatten(2),
+            case["soft_mask"].double(),
             params["temperature"],
             base_temperature=params["base_temperature"],
             normalize=False,
@@ -54,7 +54,7 @@ def run(case):
 
 def labelled(case):
     sharpness, base = case.params["temperature"], case.params["base_temperature"]
-    views = case["features"].unbind(1)
+    views = case["features"].flatten(2).unbind(1)
     labels = case["labels"].repeat(len(views))
     return supcon(torch.cat(views), labels, sharpness, normalize=False) * sharpness / base
 

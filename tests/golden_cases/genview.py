@@ -3,6 +3,7 @@
 import torch
 
 from counterpoint.curation.genview import (
+    LEVELS,
     foreground_direction,
     noise_levels,
     pair_quality,
@@ -15,9 +16,9 @@ TOLERANCES = {"direction": 1e-4, "projection": 1e-4, "mean": 1e-4}
 
 def run(case):
     if "fg_ratio" in case.inputs:
-        bins = len(case.params["edges"]) - 1
-        levels = tuple(case.params["levels"][:bins])
-        return {"noise_level": noise_levels(case["fg_ratio"].detach(), levels)}
+        levels, edges = case.params.get("levels", LEVELS), case.params.get("edges")
+        bins = len(levels) if edges is None else len(edges) - 1
+        return {"noise_level": noise_levels(case["fg_ratio"].detach(), tuple(levels[:bins]))}
     if "tokens" in case.inputs:
         tokens = case["tokens"].detach()
         direction = foreground_direction(tokens)
@@ -30,6 +31,7 @@ def run(case):
     closeness = torch.cosine_similarity if distance == "cosine" else torch.linalg.vecdot
     quality = pair_quality(*views, direction, distance=distance)
     weight = quality_weights(quality, gamma)
+    loss = (weight * case["per_pair_loss"]).mean()
     return {
         "fg_map_view1": one.foreground,
         "bg_map_view1": one.background,
@@ -43,5 +45,6 @@ def run(case):
         "sim_bg": closeness(one.background_feature, two.background_feature),
         "score_exp": (gamma * quality).exp(),
         "weight": weight,
-        "weighted_loss": (weight * case["per_pair_loss"]).mean(),
+        "weighted_loss": loss,
+        "loss": loss,
     }

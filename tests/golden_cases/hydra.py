@@ -24,6 +24,7 @@ def run(case):
             fuse=sizes.get("fuse", True),
         ).double()
         gate.load_state_dict(given, strict=False)
+        gate.train("eval" not in case.what)
         return {"gate": gate(case["y"], case["y_partner"])}
     if "gate_logits" in case.inputs:
         params, gate = case.params, case["gate_logits"].sigmoid()

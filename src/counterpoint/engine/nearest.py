@@ -12,24 +12,19 @@ from counterpoint.engine.terms import IndexFunction, index_block
 
 
 @torch.no_grad()
-def best_candidates(
-    anchors: Tensor, candidates: Tensor, offset: Tensor | None = None, scale: float = 1.0
-) -> Tensor:
-    """``argmax_j (scale <a_i, c_j> + offset_j)`` of every anchor, the first of equal ones.
+def best_candidates(anchors: Tensor, candidates: Tensor) -> Tensor:
+    """``argmax_j <a_i, c_j>`` of every anchor, the first of equal ones.
 
     Args:
         anchors: ``(N, D)``.
         candidates: ``(M, D)``.
-        offset: added to the score of each candidate ``(M,)``.
-        scale: factor of the products.
 
     Returns:
         int64 ``(N,)``.
     """
     found = torch.empty(len(anchors), dtype=torch.long, device=anchors.device)
     for rows, scores in _scores(anchors, candidates):
-        scores.mul_(scale)
-        found[rows] = (scores if offset is None else scores.add_(offset)).argmax(1)
+        found[rows] = scores.argmax(1)
     return found
 
 

@@ -168,7 +168,7 @@ def confident_learning(z: Floats, y: Ints, truth: Ints) -> dict[str, Any]:
         probabilities = selection.cross_val_predict(
             _logistic(), _scaled(z), coded, cv=folds, method="predict_proba"
         )
-    flagged = find(coded, probabilities)
+    flagged = find(coded, probabilities, n_jobs=1)
     best = present[probabilities.argmax(axis=1)]
     return measure(rank(coded, probabilities), flagged, best, y, truth)
 

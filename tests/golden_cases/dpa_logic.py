@@ -22,14 +22,18 @@ def run(case):
         smoothed: preference.dpo(w, lost, rw, rl, label_smoothing=smoothing, **each),
         "simpo_sigmoid": preference.simpo(w, lost, margin=margin, **each),
         "simpo_hinge": preference.simpo(w, lost, margin=margin, form="hinge", **each),
-        "orpo": preference.orpo(w, lost, reduction="none"),
     }
+    log_p = {"w": w, "l": lost, "rw": rw, "rl": rl}
+    are_probabilities = all(bool((x <= 0).all()) for x in log_p.values())
+    if are_probabilities:
+        losses["orpo"] = preference.orpo(w, lost, reduction="none")
     found = {}
     for name, values in losses.items():
         grads = torch.autograd.grad(values.mean(), [w, lost], retain_graph=True)
         found[f"{name}.losses"] = values
         found[f"{name}.grad_policy_w_of_mean"], found[f"{name}.grad_policy_l_of_mean"] = grads
-    log_p = {"w": w, "l": lost, "rw": rw, "rl": rl}
+    if not are_probabilities:
+        return found
     found["orpo.log_odds_ratio_rho"] = decompile("ORPO").rho(log_p)
     compiled = {
         "dpo": compile_loss("DPO", beta=beta),

@@ -21,7 +21,7 @@ from counterpoint.apps.label_proof import add_proof
 from counterpoint.apps.policies import Policy, applied
 from counterpoint.apps.reannotate import COLUMNS, DEFAULT_ENCODERS, SHOWN_NEIGHBOURS
 from counterpoint.apps.reasons import reasons
-from counterpoint.apps.unfinished import FOLDER, Job, Searching, embedded
+from counterpoint.apps.unfinished import FOLDER, Job, Searching, Vectors, embedded
 from counterpoint.curation.credibility import Neighbours, centred
 from counterpoint.curation.duplicates import plain_text
 from counterpoint.curation.judge import Judge, Judgement
@@ -167,10 +167,6 @@ def reannotate_parts(
         for part, new, digest in zip(parts, contents.new, contents.digests, strict=True)
     ]
     raw = embedded(jobs, engine, disk, on_progress)
-    mean = raw.mean()
-    kept = np.float32 if raw.shape[0] <= exact else np.float16
-    blocks = (centred(block, mean) for block in raw.blocks())
-    vectors = store_rows(disk / "centred.npy", blocks, raw.shape, kept)
     whole = None
     if fits and (noise or corpus.truth is not None):
         whole = np.concatenate(list(raw.blocks()))[contents.group]
@@ -179,24 +175,10 @@ def reannotate_parts(
         labels = corpus.labels.copy()
         labels[rows] = plant(given, noise, kind, embeddings=whole, seed=judge.seed)
         corpus = replace(corpus, labels=labels, truth=corpus.labels)
-    measured = 1.0
-
-    def find(k: int) -> Neighbours:
-        nonlocal measured
-        plan = plan_search(
-            vectors,
-            k,
-            disk,
-            exact=exact,
-            recall=recall,
-            seed=judge.seed,
-            on_progress=on_progress,
-        )
-        measured = plan.recall
-        return search(plan, k, Searching(engine, disk, raw.key), on_progress)
-
     y = corpus.labels[rows]
-    judgement = judge.judge_stored(vectors, mean, find, y, contents.group, on_progress)
+    judgement, measured = _judged(
+        raw, y, contents.group, judge, engine, disk, exact, recall, on_progress
+    )
     judged = time.monotonic()
     free = ~corpus.held[rows] | force
     corrected, stays = applied(judgement, policy, free)
@@ -218,6 +200,41 @@ def reannotate_parts(
     result["files"] = findings.write(folder, {"encoder": result["encoder"], **result["settings"]})
     shutil.rmtree(disk)
     return result
+
+
+def _judged(
+    raw: Vectors,
+    y: Ints,
+    group: Ints,
+    judge: Judge,
+    engine: Engine,
+    disk: Path,
+    exact: int,
+    recall: float,
+    on_progress: OnProgress | None,
+) -> tuple[Judgement, float]:
+    """The judgement, and the share of the true neighbours that it looked at."""
+    mean = raw.mean()
+    kept = np.float32 if raw.shape[0] <= exact else np.float16
+    blocks = (centred(block, mean) for block in raw.blocks())
+    vectors = store_rows(disk / "centred.npy", blocks, raw.shape, kept)
+    measured = 1.0
+
+    def find(k: int) -> Neighbours:
+        nonlocal measured
+        plan = plan_search(
+            vectors,
+            k,
+            disk,
+            exact=exact,
+            recall=recall,
+            seed=judge.seed,
+            on_progress=on_progress,
+        )
+        measured = plan.recall
+        return search(plan, k, Searching(engine, disk, raw.key), on_progress)
+
+    return judge.judge_stored(vectors, mean, find, y, group, on_progress), measured
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What a re-rank of `counterpoint review` gains, and how quickly its page is answered.
 
-    python benchmarks/review.py [--data digits docstrings] [--kinds confusable annotator]
+    python benchmarks/review.py [--data digits docstrings tweets]
+        [--kinds confusable annotator uniform]
         [--shares 0.1 0.2] [--decided 20 100 200] [--seeds 3] [--rows 100000]
 
 Labels are made wrong, a reviewer who knows the truth decides on the worst suggestions, and the
@@ -114,7 +115,7 @@ def answers(rows: int) -> None:
             database.execute(
                 "INSERT INTO decision (reviewer, row, action, before, suggested, after, made, "
                 "current) SELECT 'ada', row, 'keep', '', '', a.name, '', 1 FROM item "
-                "JOIN class a ON a.id = label WHERE queue = 0 AND rank < ?",
+                "JOIN value a ON a.id = label WHERE queue = 0 AND rank < ?",
                 (rows - 2100,),
             )
             database.execute(
@@ -146,8 +147,8 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="*", default=("digits", "docstrings"))
-    parser.add_argument("--kinds", nargs="+", default=("confusable", "annotator"))
+    parser.add_argument("--data", nargs="*", default=("digits", "docstrings", "tweets"))
+    parser.add_argument("--kinds", nargs="+", default=("confusable", "annotator", "uniform"))
     parser.add_argument("--shares", nargs="+", type=float, default=(0.1, 0.2))
     parser.add_argument("--decided", nargs="+", type=int, default=(20, 100, 200))
     parser.add_argument("--seeds", type=int, default=3)

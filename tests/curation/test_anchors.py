@@ -65,22 +65,54 @@ def test_equals_the_sums_written_out(corpus: dict[str, Any]) -> None:
     truth, given, suggested = corpus["truth"], corpus["given"], corpus["suggested"]
     z = corpus["z"].astype(np.float32)
     found = judged(corpus, anchors)
-    known = set(zip(given[anchors], suggested[anchors], strict=True))
-    evidence, moved = [], []
+    surprise = (given != truth)[anchors] - found.wrong[anchors]
+    before = []
     for row in range(ROWS):
-        weight = {j: np.exp((z[row] @ z[j] - 1) / 0.1) for j in anchors if j != row}
-        votes = sum(w for j, w in weight.items() if truth[j] == found.other[row])
+        near = {j: np.exp((z[row] @ z[j] - 1) / 0.1) for j in anchors}
+        others = {j: w for j, w in near.items() if j != row}
+        votes = sum(w for j, w in others.items() if truth[j] == found.other[row])
         assert found.votes[row] == pytest.approx(votes, rel=1e-3, abs=1e-9)
-        if (given[row], suggested[row]) in known:
-            continue
-        right = sum(w for j, w in weight.items() if truth[j] == given[row])
-        against = sum(weight.values()) - right
-        evidence.append(np.log(STRENGTH + against) - np.log(STRENGTH + right))
-        before = (1 - corpus["credibility"][row]) / corpus["credibility"][row]
-        moved.append(np.log(found.wrong[row] / (1 - found.wrong[row]) / before))
-    line = np.polyfit(evidence, moved, 1)
+        right = sum(w for j, w in others.items() if truth[j] == given[row])
+        against = sum(others.values()) - right
+        odds = np.log(found.wrong[row]) - np.log1p(-found.wrong[row])
+        odds -= (np.log(STRENGTH + against) - np.log(STRENGTH + right)) / 2
+        for j, size in zip(anchors, surprise, strict=True):
+            pair = (given[row], suggested[row]) == (given[j], suggested[j])
+            odds -= size * (1 + pair / 2 + (given[row] == given[j]) * (0.25 + near[j] / 2))
+        before.append(odds)
+    rank = np.empty(ROWS)
+    rank[np.argsort(-corpus["credibility"])] = np.arange(1, ROWS + 1)
+    place = np.log(rank / (ROWS + 1 - rank))
+    line = np.polyfit(place, before, 1)
     assert line[0] > 0
-    assert np.polyval(line, evidence) == pytest.approx(moved, abs=1e-3)
+    assert np.polyval(line, place) == pytest.approx(before, abs=5e-3)
+    left = 1 - corpus["credibility"] - 1 / (1 + np.exp(-np.array(before)))
+    assert [left.mean(), (left * place).mean()] == pytest.approx([0, 0], abs=2e-3)
+
+
+def test_the_order_of_rows_as_credible_but_for_a_hair_is_not_lost() -> None:
+    """Credibility in two steps; within them the order tells, and the decided rows teach nothing."""
+    gained = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        z = rng.normal(size=(600, 8))
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+        truth = rng.integers(0, 10, 600)
+        wrong = rng.random(600) < 1 / (1 + np.exp((np.arange(600) - 150) / 30))
+        given = np.where(wrong, (truth + rng.integers(1, 10, 600)) % 10, truth)
+        trust = np.where(np.arange(600) < 200, 0.2, 0.97) + np.linspace(0, 1e-3, 600)
+        suggested = np.where(np.arange(600) < 200, np.where(wrong, truth, (given + 1) % 10), given)
+        corpus = {"z": z, "given": given, "suggested": suggested, "credibility": trust}
+        found = anchored(
+            **corpus,
+            confidence=1 - trust,
+            anchors=np.arange(40),
+            truth=truth[:40],
+            classes=10,
+        )
+        before = average_precision(wrong[40:], 1 - trust[40:])
+        gained.append(average_precision(wrong[40:], found.wrong[40:]) - before)
+    assert np.mean(gained) > -0.01
 
 
 def test_an_anchor_does_not_vote_on_itself(corpus: dict[str, Any]) -> None:
@@ -97,6 +129,13 @@ def test_sure_priors_do_not_break_the_fit(corpus: dict[str, Any]) -> None:
     wrong = (corpus["given"] != corpus["truth"])[rest]
     assert np.isfinite(found.wrong).all()
     assert average_precision(wrong, found.wrong[rest]) > 0.9
+
+
+def test_rows_of_one_credibility_are_told_apart_by_the_anchors(corpus: dict[str, Any]) -> None:
+    found = judged(corpus, np.arange(80), credibility=np.full(ROWS, 0.9))
+    wrong = (corpus["given"] != corpus["truth"])[80:]
+    assert average_precision(wrong, found.wrong[80:]) > 0.9
+    assert found.wrong[80:][~wrong].mean() < 0.3
 
 
 def test_rows_without_an_embedding_are_left_to_the_prior(corpus: dict[str, Any]) -> None:

@@ -506,6 +506,7 @@
     at("name").textContent = plain(state.about.name);
     at("reviewer").textContent = plain(state.about.reviewer);
     document.body.classList.toggle("several", state.about.several);
+    at("matches").setAttribute("aria-multiselectable", String(state.about.several));
     document.title = plain(`${state.about.name} · review`);
     drawChoices();
     readFilters();

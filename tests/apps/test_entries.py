@@ -95,3 +95,10 @@ def test_a_setting_that_reaches_nothing_is_refused(digits: Any) -> None:
         check_settings(lines, {"temprature": 0.3})
     with pytest.raises(SettingError, match="Unknown setting"):
         check_settings(lines, {"moco.queue": 3})
+
+
+def test_the_idea_of_a_line_names_its_own_objective(digits: Any) -> None:
+    plain, other = entries(["simclr", "simclr+hard_contrastive"], digits)
+    assert plain.idea == "Two views, one encoder, a projection head that is left off after training."
+    assert other.idea.startswith(f"{plain.idea} Objective: ")
+    assert "`" not in other.idea

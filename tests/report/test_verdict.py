@@ -49,6 +49,23 @@ def test_probes_that_disagree_are_reported(make_results: Make, make_row: Make) -
     assert "The probes disagree: the linear probe prefers moco (95.0\u202f%)." in text
 
 
+def test_says_what_the_leaders_do_and_how_long_it_took(
+    make_results: Make, make_row: Make
+) -> None:
+    rows = [
+        make_row("simclr", 0.7, idea="Two views."),
+        make_row("cacr", 0.9, idea="Several views.", seconds=51.0),
+        make_row("supcon", 0.95, "ceiling", idea="Labels."),
+    ]
+    text = noted(make_results(*rows))
+    assert (
+        "Why they may lead, by what they do: cacr: Several views. It trained 3.0 times as long as "
+        "the quickest method. supcon: Labels."
+    ) in text
+    assert "Labels." not in noted(make_results(*rows[:2], {**rows[2], "probes": {"knn": 0.8}}))
+    assert "may lead" not in noted(make_results())
+
+
 def test_says_how_many_seeds_and_how_large_the_error_is(make_results: Make) -> None:
     text = noted(make_results())
     assert "One seed:" in text

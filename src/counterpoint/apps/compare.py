@@ -180,6 +180,7 @@ def _row(entry: Entry, values: dict[str, Any], conditions: Conditions) -> dict[s
     row: dict[str, Any] = {"method": entry.label, "role": entry.role}
     try:
         if entry.method:
+            row["idea"] = entry.idea
             embed, trained = _trained(entry, values, conditions)
         else:
             floor = FLOORS[conditions.data.modality][entry.label]

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
-from counterpoint import methods
+from counterpoint import methods, objectives
+from counterpoint.apps import docstrings
 from counterpoint.apps.floors import FLOORS
 from counterpoint.data.dataset import Dataset
 from counterpoint.errors import SettingError, unknown_name
@@ -40,6 +41,16 @@ class Entry:
     role: Role
     method: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def idea(self) -> str:
+        """What a method does, and with which objective if it is not its own, in a sentence each."""
+        said = [docstrings.read(methods.find(self.method)).summary]
+        if objective := self.arguments.get("objective"):
+            said.append(
+                f"Objective: {docstrings.read(objectives.find(objective).function).summary}"
+            )
+        return " ".join(said).replace("``", "")
 
     @property
     def folder(self) -> str:

@@ -10,6 +10,7 @@ from counterpoint.report import numbers
 from counterpoint.report.board import PROBES, Board, Column, Role, Row, mapping
 from counterpoint.report.noise import standard_error
 
+NOTABLY_LONGER = 1.5
 NBSP = "\u00a0"
 BOUNDS: tuple[tuple[Role, str], ...] = (
     ("floor", "without training on this data:"),
@@ -43,7 +44,13 @@ def headline(board: Board) -> tuple[str, str]:
 
 def notes(board: Board, results: Mapping[str, Any]) -> tuple[str, ...]:
     """What a reader must know to weigh the headline."""
-    found = [_disagreement(board), _bounds(board), _noise(board), _seeds(results)]
+    found = [
+        _difference(board),
+        _disagreement(board),
+        _bounds(board),
+        _noise(board),
+        _seeds(results),
+    ]
     return tuple(note for note in found if note)
 
 
@@ -73,6 +80,31 @@ def _under_the_floor(board: Board, column: Column, best: Row, floor: Row) -> tup
         "No method beats the floor:",
         f"{best.label}, the best, {verb} {floor.label} "
         f"({column.title}{NBSP}{_shown(best, column)} against {_shown(floor, column)}).",
+    )
+
+
+def _difference(board: Board) -> str:
+    """What the best method and, if it is better, the best ceiling do: where to look for why."""
+    lead = board.lead
+    best = board.best(lead) if lead else None
+    if lead is None or best is None:
+        return ""
+    ceiling = board.best(lead, "ceiling")
+    rows = [best, *([ceiling] if ceiling and _beats(board, lead, ceiling, best) else [])]
+    said = [
+        f"{row.label}: {idea}{_time(board, row)}" for row in rows if (idea := row.raw.get("idea"))
+    ]
+    return f"Why they may lead, by what they do: {' '.join(said)}" if said else ""
+
+
+def _time(board: Board, row: Row) -> str:
+    """How much longer a row trained than the quickest method."""
+    times = [t for other in board.of("method") if (t := numbers.finite(other.raw.get("seconds")))]
+    own = numbers.finite(row.raw.get("seconds"))
+    if not own or own < NOTABLY_LONGER * min(times, default=own):
+        return ""
+    return (
+        f" It trained {numbers.decimal(own / min(times), 1)} times as long as the quickest method."
     )
 
 

@@ -49,9 +49,7 @@ def test_probes_that_disagree_are_reported(make_results: Make, make_row: Make) -
     assert "The probes disagree: the linear probe prefers moco (95.0\u202f%)." in text
 
 
-def test_says_what_the_leaders_do_and_how_long_it_took(
-    make_results: Make, make_row: Make
-) -> None:
+def test_says_what_the_leaders_do_and_how_long_it_took(make_results: Make, make_row: Make) -> None:
     rows = [
         make_row("simclr", 0.7, idea="Two views."),
         make_row("cacr", 0.9, idea="Several views.", seconds=51.0),

@@ -135,7 +135,8 @@ def _best(unit: Tensor, count: int, choice: Choice) -> Tensor:
     for part in row_blocks(len(unit), len(unit)):
         scores = sign * (unit[part] @ unit.T)
         scores.diagonal(part.start).fill_(-torch.inf)
-        found.append(scores.sort(dim=1, descending=True, stable=True).indices[:, :count])
+        order = scores.sort(dim=1, descending=True, stable=True).indices
+        found.append(order[:, :count].clone())  # a view would keep the whole order
     return torch.cat(found)
 
 

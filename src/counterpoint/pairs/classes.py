@@ -65,9 +65,8 @@ def nearest_classes(features: Tensor, centres: Tensor, count: int = 8) -> Tensor
     if not 1 <= count <= len(centres):
         raise SettingError(f"count must lie in 1..{len(centres)}, the centres; got {count}.")
     unit, towards = (torch.nn.functional.normalize(x, dim=1) for x in (features, centres))
-    return torch.cat(
-        [
-            (unit[part] @ towards.T).sort(dim=1, descending=True, stable=True).indices[:, :count]
-            for part in row_blocks(len(unit), len(towards))
-        ]
-    )
+    found = []
+    for part in row_blocks(len(unit), len(towards)):
+        order = (unit[part] @ towards.T).sort(dim=1, descending=True, stable=True).indices
+        found.append(order[:, :count].clone())  # a view would keep the whole order
+    return torch.cat(found)

@@ -16,6 +16,8 @@ from counterpoint.engine import rows as rows_module
 from counterpoint.engine import tiles as tiles_module
 from counterpoint.errors import CounterpointError, DataError, SettingError
 from counterpoint.objectives import Temperature, find, functional, registered
+from counterpoint.objectives.functional import distant_peer
+from counterpoint.pairs.classes import nearest_classes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Some anchors have no positive")
 
@@ -433,6 +435,22 @@ def test_bytes_alive_at_any_time_grow_linearly(objective, monkeypatch):
     monkeypatch.setattr(rows_module, "BLOCK_NUMBERS", 2048)
     linear = most_alive(examples(objective, 192)[0]) < 4.5 * most_alive(examples(objective, 48)[0])
     assert linear == (objective.name not in LARGE_FOR_A_MOMENT)
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda z: distant_peer(z, torch.zeros(len(z), dtype=torch.int64)),
+        lambda z: nearest_classes(z, z + 1).double().sum(),
+    ],
+)
+def test_what_is_chosen_of_a_long_order_does_not_keep_the_order(choose, monkeypatch):
+    monkeypatch.setattr(tiles_module, "TILE", 32)
+    monkeypatch.setattr(rows_module, "BLOCK_NUMBERS", 2048)
+    z = torch.randn(512, 4, dtype=torch.float64, requires_grad=True)
+    with Alive() as seen:
+        choose(z)
+    assert seen.bytes < 512 * 512 * 8 / 4
 
 
 @each_objective

@@ -25,19 +25,29 @@ def log_sum_potential(x: Tensor, y: Tensor, t: float, *, own: bool = False) -> T
     Returns:
         ``()``, differentiable.
     """
-    middle = x.detach().mean(0)  # distances stay, their rounding error shrinks
-    anchors, candidates = x - middle, y - middle
-    half = [-0.5 * z.square().sum(1, keepdim=True) for z in (anchors, candidates)]
-    ones = torch.ones_like(half[0])
-    sums = softmax_rows(
-        torch.cat([anchors, half[0], ones], 1),
-        torch.cat([candidates, ones, half[1]], 1),
-        x.new_tensor(2 * t),  # row . column is -||x_i - y_j||^2 / 2
-        Terms(excluded=() if own else (0,)),
-    )
-    return sums.values.logsumexp(0)
+    anchors, candidates = distance_rows(x, y)
+    terms = Terms(excluded=() if own else (0,))
+    return softmax_rows(anchors, candidates, x.new_tensor(2 * t), terms).values.logsumexp(0)
 
 
 def log_mean_potential(x: Tensor, y: Tensor, t: float) -> Tensor:
     """``log mean_{i != j} exp(-t ||x_i - y_j||^2)``; arguments as `log_sum_potential`."""
     return log_sum_potential(x, y, t) - math.log(len(x) * (len(x) - 1))
+
+
+def distance_rows(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows whose inner products are ``-||x_i - y_j||^2 / 2``.
+
+    Args:
+        x: ``(N, D)``.
+        y: ``(M, D)``; x itself for the distances inside one set.
+
+    Returns:
+        ``(N, D + 2)`` and ``(M, D + 2)``.
+    """
+    middle = x.detach().mean(0)  # distances stay, their rounding error shrinks
+    anchors = x - middle
+    candidates = anchors if y is x else y - middle
+    half, other = (-0.5 * z.square().sum(1, keepdim=True) for z in (anchors, candidates))
+    rows = torch.cat([anchors, half, torch.ones_like(half)], 1)
+    return rows, torch.cat([candidates, torch.ones_like(other), other], 1)

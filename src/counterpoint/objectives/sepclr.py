@@ -13,7 +13,7 @@ from counterpoint.engine.row_function import row_losses
 from counterpoint.engine.rows import softmax_rows
 from counterpoint.engine.terms import Terms
 from counterpoint.errors import DataError
-from counterpoint.objectives.potential import log_mean_potential
+from counterpoint.objectives.potential import distance_rows, log_mean_potential
 from counterpoint.objectives.registry import Loss, objective
 
 SOURCE = (
@@ -54,7 +54,7 @@ def negative_joint_entropy(c: Tensor, s: Tensor, tau: float = 0.5) -> Tensor:
     if len(c) != len(s):
         raise DataError(f"c has {len(c)} rows and s has {len(s)}; both are codes of the samples.")
     (z,) = prepare(False, codes=torch.cat([c, s], 1))
-    anchors, candidates = _squared_distances(z)
+    anchors, candidates = distance_rows(z, z)
     sums = softmax_rows(anchors, candidates, z.new_tensor(1 / tau), Terms()).values
     return sums.mean() - math.log(len(z))
 
@@ -207,18 +207,10 @@ def kernel_alignment(codes: Tensor, attribute: Tensor, tau: float = 0.025) -> Te
         kernel = (-(values[i] - values[j]).square() / (2 * tau)).exp()
         return -(kernel * logits).sum(1)
 
-    anchors, candidates = _squared_distances(u)
+    anchors, candidates = distance_rows(u, u)
     weights, scale = torch.ones_like(values), u.new_tensor(2.0)
     total = row_losses(weighted, anchors, candidates, scale, weights=weights)
     return total / (len(u) * (len(u) - 1))
-
-
-def _squared_distances(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows whose inner products are ``-||x_i - x_j||^2 / 2``."""
-    x = x - x.detach().mean(0)
-    half = -0.5 * x.square().sum(1, keepdim=True)
-    ones = torch.ones_like(half)
-    return torch.cat([x, half, ones], 1), torch.cat([x, ones, half], 1)
 
 
 class SepCLR(Loss, function=sepclr):

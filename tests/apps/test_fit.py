@@ -36,7 +36,8 @@ def test_one_namespace_of_settings():
 def test_writes_everything_and_the_same_config_repeats_the_run(digits, tmp_path):
     first = fit("simclr", digits, out=tmp_path / "a", objective="dcl", seed=3, **QUICK)
     names = {path.name for path in (tmp_path / "a").iterdir()}
-    assert names == {"config.yaml", "metrics.csv", "history.json", "checkpoints", "model"}
+    files = {"config.yaml", "problems.json", "metrics.csv", "history.json"}
+    assert names == files | {"checkpoints", "model"}
     config = yaml.safe_load((tmp_path / "a" / "config.yaml").read_text())
     assert (config["objective"], config["seed"], config["lr"]) == ("dcl", 3, 1e-3)
     config["data"] = digits

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 from counterpoint.cli import app as cli
@@ -41,6 +42,22 @@ def test_fit_saves_the_resolved_configuration_which_starts_it_again(
     assert result.exit_code == 0, result.output
     again = tmp_path / "again" / "config.yaml"
     assert yaml.safe_load(again.read_text()) == yaml.safe_load(config.read_text())
+
+
+def test_fit_names_the_items_it_left_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for number in range(8):
+        pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
+    (tmp_path / "pictures" / "torn.png").write_bytes(b"no picture")
+    result = run(
+        *("fit", "simclr", "--data", tmp_path / "pictures", "--steps", "1", "--batch-size", "4"),
+        *("--out", tmp_path / "run"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "torn.png cannot be read as an image" in result.stderr
+    assert json.loads((tmp_path / "run" / "problems.json").read_text())[0]["where"] == "torn.png"
 
 
 def test_fit_prints_where_the_model_is(fitted: Path) -> None:

@@ -36,6 +36,8 @@ def test_tables_for_people(invoke: Any, file: Path, tmp_path: Path) -> None:
     assert "labels look wrong" in result.stdout
     assert "average precision" in result.stdout
     assert result.stdout.strip().endswith("report.html")
+    assert f"counterpoint review {tmp_path / 'o'}" in result.stderr
+    assert "Neighbours see labels that differ" in result.stderr
 
 
 def test_a_budget_says_what_came_of_it(invoke: Any, file: Path, tmp_path: Path) -> None:

@@ -120,6 +120,13 @@ def test_a_folder_without_results(invoke: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_corpus_in_parts_is_told_from_no_findings(invoke: Any, tmp_path: Path) -> None:
+    (tmp_path / "credibility").mkdir()
+    result = invoke("review", tmp_path)
+    assert result.exit_code == 2
+    assert "a corpus in parts, which has no review" in result.stderr
+
+
 def test_an_extra_that_is_missing_is_named(found: Path, invoke: Any, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = invoke("review", found, "--no-browser")

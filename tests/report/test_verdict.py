@@ -61,7 +61,10 @@ def test_says_what_the_leaders_do_and_how_long_it_took(make_results: Make, make_
         "the quickest method. supcon: Labels."
     ) in text
     assert "Labels." not in noted(make_results(*rows[:2], {**rows[2], "probes": {"knn": 0.8}}))
-    assert "may lead" not in noted(make_results())
+    close = make_row("moco", 0.89, idea="A queue.")
+    assert "may lead" not in noted(make_results(*rows, close))
+    floor = make_row("pixels", 0.95, "floor")
+    assert "may lead" not in noted(make_results(*rows, floor))
 
 
 def test_says_how_many_seeds_and_how_large_the_error_is(make_results: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,12 +18,13 @@ from counterpoint.apps.model import Model
 from counterpoint.data.dataset import Dataset
 from counterpoint.encoders.base import Encoder
 from counterpoint.errors import DataError, SettingError, unknown_name
-from counterpoint.files import check_writable
+from counterpoint.files import check_writable, write_text
 from counterpoint.progress import OnProgress
 from counterpoint.training import TrainSettings, train
 from counterpoint.training.history import History
 
 CONFIG = "config.yaml"
+PROBLEMS = "problems.json"
 _FREE_TO_CHANGE = (
     "accelerator",
     "workers",
@@ -90,8 +92,8 @@ def fit(
 ) -> Model:
     """Trains a method and returns the model, which is also saved in ``out/model``.
 
-    ``out`` receives ``config.yaml`` (everything resolved), ``metrics.csv``, ``history.json``,
-    ``checkpoints/`` and ``model/``.
+    ``out`` receives ``config.yaml`` (everything resolved), ``problems.json`` (items that could not
+    be used, or are odd), ``metrics.csv``, ``history.json``, ``checkpoints/`` and ``model/``.
 
     Args:
         method: id of a method, see `counterpoint.methods.names`.
@@ -133,7 +135,8 @@ def fit(
         _check_same(earlier, config, folder)
     whole = methods.build(method, built, **planned.arguments)
     check_writable(folder)
-    (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False))
+    write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+    write_text(folder / PROBLEMS, json.dumps(data.describe()["problems"], indent=1) + "\n")
     first = trained_first(
         method, planned.arguments, data, folder, seed=planned.settings.seed, on_progress=on_progress
     )

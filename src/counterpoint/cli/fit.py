@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Train one method for real: checkpoints, resume, mixed precision, several devices."""
+    from counterpoint.apps.fit import PROBLEMS
     from counterpoint.apps.fit import fit as run
 
     flags = {
@@ -88,9 +90,8 @@ def fit(
     if as_json:
         terminal.print_json({"directory": str(folder), **model.about})
         return
-    if left_out := model.about["data"]["problems"]:
-        said = f"Problems with items of {data}: {left_out}; `counterpoint compare` names them."
-        terminal.err.print(said, style="yellow", markup=False, soft_wrap=True)
+    problems = Path(f"{folder}/{PROBLEMS}")
+    terminal.print_problems(json.loads(problems.read_text("utf-8")), str(problems))
     for warning in results["warnings"]:
         terminal.err.print(warning, style="yellow", markup=False, soft_wrap=True)
     steps, seconds, loss = (results[key] for key in ("steps", "seconds", "final_loss"))

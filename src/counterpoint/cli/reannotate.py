@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,63 +126,36 @@ def reannotate(
 
     judge = judge_from(settings(context, sets, {}))
     make_engine = engine_named(engine)
+    columns = {"text": text, "image": image, "label": label, "truth": truth, "split": split}
+    parts = parts_of(source or DEMONSTRATION, engine=engine, embedding=embedding, **columns)
+    if parts is not None and any((subject, object_, template, separator, budget, limit)):
+        raise SettingError(IN_PARTS)
     if noise is None:
         noise = PLANTED if source is None else 0.0
-    parts = parts_of(
-        source or DEMONSTRATION,
-        engine=engine,
-        text=text,
-        image=image,
-        embedding=embedding,
-        label=label,
-        split=split,
-        truth=truth,
-    )
-    if parts is not None:
-        whole = (subject, object_, template, separator, budget, limit)
-        if any(whole):
-            raise SettingError(IN_PARTS)
     folder = out or run_folder("reannotate")
     with watching() as on_progress:
+        how: dict[str, Any] = {
+            "encoder": encoder,
+            "judge": judge,
+            "policy": policy,
+            "noise": noise,
+            "kind": kind,
+            "force": force,
+            "on_progress": on_progress,
+        }
         if parts is not None:
-            found = reannotate_parts(
-                parts,
-                folder,
-                engine=make_engine(),
-                encoder=encoder,
-                judge=judge,
-                policy=policy,  # type: ignore[arg-type]
-                noise=noise,
-                kind=kind,  # type: ignore[arg-type]
-                force=force,
-                on_progress=on_progress,
-            )
+            found = reannotate_parts(parts, folder, engine=make_engine(), **how)
         else:
             corpus = read_corpus(
                 source or DEMONSTRATION,
-                text=text,
-                label=label,
-                image=image,
                 subject=subject,
                 object_=object_,
                 template=template,
                 separator=separator,
-                truth=truth,
-                split=split,
                 limit=limit,
+                **columns,
             )
-            found = reannotate_corpus(
-                corpus,
-                folder,
-                encoder=encoder,
-                judge=judge,
-                policy=policy,  # type: ignore[arg-type]
-                noise=noise,
-                kind=kind,  # type: ignore[arg-type]
-                force=force,
-                budget=budget,
-                on_progress=on_progress,
-            )
+            found = reannotate_corpus(corpus, folder, budget=budget, **how)
     page = folder / "report.html"
     reannotate_page(found, page)
     found["files"]["report.html"] = str(page)
@@ -194,51 +168,53 @@ def reannotate(
 def _draw(found: Mapping[str, Any], folder: Path) -> None:
     data = found["data"]
     if "planted" in found:
-        terminal.err.print(
+        _say(
             f"{found['planted']['share']:.0%} of the labels of {data['name']} were made wrong "
-            f"({found['planted']['kind']}), to see how many are found.",
-            soft_wrap=True,
+            f"({found['planted']['kind']}), to see how many are found."
         )
     terminal.print_problems(data["problems"], str(folder / "report.html"))
-    worst = found["worst"][:SHOWN]
-    if worst:
-        columns = ["row", "credibility", "label", "suggested", "content"]
-        rows = [
-            [
-                entry["row"],
-                entry["credibility"],
-                entry["label"],
-                entry["suggested_label"],
-                _short(entry.get("text") or entry["name"]),
-            ]
-            for entry in worst
-        ]
-        terminal.out.print(terminal.table(columns, rows, whole=("row",)))
-    many = found.get("multi_label")
-    if many:
-        terminal.out.print(
-            f"{many['wrong']} of {data['labels']} labels look wrong and {many['missing']} more "
-            f"missing, in {found['flagged']} of {data['judged']} rows; {found['changed']} rows "
-            f"changed, {found['dropped']} dropped.",
-            soft_wrap=True,
-        )
-    else:
-        terminal.out.print(
-            f"{found['flagged']} of {data['judged']} labels look wrong (about "
-            f"{found['noise_share']:.0%} are, by estimate); {found['changed']} changed, "
-            f"{found['dropped']} dropped.",
-            soft_wrap=True,
-        )
-    if "budget" in found:
-        terminal.err.print(found["budget"]["note"], markup=False, soft_wrap=True)
-    methods = found.get("proof", {}).get("methods")
-    if methods:
+    _draw_worst(found["worst"][:SHOWN])
+    terminal.out.print(_counted(found), soft_wrap=True)
+    proof = found.get("proof", {})
+    if methods := proof.get("methods"):
         rows = [[name, *(values[key] for key, _ in MEASURES)] for name, values in methods.items()]
         terminal.out.print(terminal.table(["", *(title for _, title in MEASURES)], rows))
-    if found.get("proof", {}).get("note"):
-        terminal.err.print(found["proof"]["note"], markup=False, soft_wrap=True)
-    terminal.err.print(found["notes"][0], markup=False, soft_wrap=True, style="dim")
+    if note := proof.get("note"):
+        _say(note)
+    for note in found["notes"]:
+        _say(note, style="dim")
+    if "source.parquet" in found["files"]:
+        _say(f"To decide on each: counterpoint review {shlex.quote(str(folder))}")
     terminal.out.print(f"{folder}/report.html", markup=False, soft_wrap=True)
+
+
+def _say(text: str, style: str | None = None) -> None:
+    terminal.err.print(text, markup=False, soft_wrap=True, style=style)
+
+
+def _draw_worst(worst: Sequence[Mapping[str, Any]]) -> None:
+    keys = ("row", "credibility", "label", "suggested_label")
+    rows = [
+        [*(entry[key] for key in keys), _short(entry.get("text") or entry["name"])]
+        for entry in worst
+    ]
+    if rows:
+        columns = ["row", "credibility", "label", "suggested", "content"]
+        terminal.out.print(terminal.table(columns, rows, whole=("row",)))
+
+
+def _counted(found: Mapping[str, Any]) -> str:
+    data, many = found["data"], found.get("multi_label")
+    changes = f"{found['changed']}{' rows' if many else ''} changed, {found['dropped']} dropped."
+    if many:
+        return (
+            f"{many['wrong']} of {data['labels']} labels look wrong and {many['missing']} more "
+            f"missing, in {found['flagged']} of {data['judged']} rows; {changes}"
+        )
+    return (
+        f"{found['flagged']} of {data['judged']} labels look wrong (about "
+        f"{found['noise_share']:.0%} are, by estimate); {changes}"
+    )
 
 
 def _short(text: str) -> str:

@@ -103,6 +103,11 @@ def check_findings(folder: Path) -> None:
     Raises:
         DataError: it does not.
     """
+    if (folder / FOUND).with_suffix("").is_dir():
+        raise DataError(
+            f"{folder} holds a corpus in parts, which has no review: put the rows to decide on "
+            "into one file, and reannotate that."
+        )
     missing = [name for name in (FOUND, SOURCE) if not (folder / name).is_file()]
     if missing:
         there = "is no folder" if not folder.is_dir() else f"has no {' and no '.join(missing)}"

@@ -86,7 +86,7 @@ def check(name: str, values: dict[str, Any]) -> dict[str, Any]:
     """Every hyper-parameter of a method: ``values`` in the right types, defaults for the rest.
 
     Raises:
-        SettingError: a wrong name, type or range; the message lists the right ones.
+        SettingError: a wrong name, type or range; the message says what would be right.
     """
     from pydantic import ConfigDict, ValidationError, create_model
 
@@ -151,8 +151,10 @@ def _argument_docs(doc: str) -> dict[str, str]:
 
 
 def _explain(name: str, error: Any) -> str:
+    known = {a.name: f"{a.name}: {a.type} = {a.default!r}" for a in arguments(name)}
     problems = [
-        f"{problem['loc'][0]}={problem['input']!r}: {problem['msg']}" for problem in error.errors()
+        f"{key}={problem['input']!r}: {problem['msg']} ({known[key]})"
+        for problem in error.errors()
+        for key in problem["loc"][:1]
     ]
-    right = ", ".join(f"{a.name}: {a.type} = {a.default!r}" for a in arguments(name))
-    return f"Wrong argument of method {name!r}: {'; '.join(problems)}. Arguments: {right}."
+    return f"Wrong argument of method {name!r}: {'; '.join(problems)}."

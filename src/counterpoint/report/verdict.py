@@ -84,12 +84,14 @@ def _under_the_floor(board: Board, column: Column, best: Row, floor: Row) -> tup
 
 
 def _difference(board: Board) -> str:
-    """What the best method and, if it is better, the best ceiling do: where to look for why."""
+    """What a method that leads beyond noise does, and a better ceiling: where to look for why."""
     lead = board.lead
     best = board.best(lead) if lead else None
-    if lead is None or best is None:
+    if lead is None or best is None or board.rivals(lead):
         return ""
-    ceiling = board.best(lead, "ceiling")
+    floor, ceiling = board.best(lead, "floor"), board.best(lead, "ceiling")
+    if floor and not _beats(board, lead, best, floor):
+        return ""
     rows = [best, *([ceiling] if ceiling and _beats(board, lead, ceiling, best) else [])]
     said = [
         f"{row.label}: {idea}{_time(board, row)}" for row in rows if (idea := row.raw.get("idea"))

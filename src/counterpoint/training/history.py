@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from counterpoint.files import write_text
+
 
 @dataclass
 class History:
@@ -91,7 +93,7 @@ _NOT_PARTS = ("step", "epoch", "lr", "loss")
 
 def save_history(out: Path, history: History) -> None:
     """Writes ``history.json``; the curves are in ``metrics.csv`` already."""
-    (out / "history.json").write_text(json.dumps(history.summary(), indent=2) + "\n")
+    write_text(out / "history.json", json.dumps(history.summary(), indent=2) + "\n")
 
 
 def load_history(out: Path) -> History:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache, partial
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import yaml
-from numpy.typing import NDArray
 
 from counterpoint.apps.engines import Engine, Local
-from counterpoint.apps.findings import described, worst_first
+from counterpoint.apps.findings import described
 from counterpoint.apps.label_proof import add_proof
+from counterpoint.apps.parts_contents import read_contents
+from counterpoint.apps.parts_findings import PartsFindings
 from counterpoint.apps.policies import Policy, applied
-from counterpoint.apps.reannotate import COLUMNS, DEFAULT_ENCODERS, SHOWN_NEIGHBOURS
-from counterpoint.apps.reasons import reasons
+from counterpoint.apps.reannotate import DEFAULT_ENCODERS
 from counterpoint.apps.unfinished import FOLDER, Job, Searching, Vectors, embedded
 from counterpoint.curation.credibility import Neighbours, centred
-from counterpoint.curation.duplicates import plain_text
 from counterpoint.curation.judge import Judge, Judgement
 from counterpoint.curation.neighbour_search import (
     EXACT_ROWS,
@@ -33,11 +29,7 @@ from counterpoint.curation.neighbour_search import (
     search,
 )
 from counterpoint.curation.noise import Noise, plant
-from counterpoint.data.classes import class_name, number_classes
-from counterpoint.data.corpus import Corpus
-from counterpoint.data.dataset import Problem
 from counterpoint.data.parts import (
-    ArrayPart,
     Part,
     array_parts,
     array_rows,
@@ -45,14 +37,10 @@ from counterpoint.data.parts import (
     parquet_parts,
 )
 from counterpoint.data.stored_rows import store_rows
-from counterpoint.data.vectors import content_keys
-from counterpoint.errors import DataError, SettingError, require, unknown_name
-from counterpoint.files import check_writable, write_whole
-from counterpoint.probes.inputs import Floats, Ints
-from counterpoint.progress import OnProgress, Progress
-
-Flags = NDArray[np.bool_]
-NOT_JUDGED = "not judged: content or label is missing"
+from counterpoint.errors import SettingError, unknown_name
+from counterpoint.files import check_writable
+from counterpoint.probes.inputs import Ints
+from counterpoint.progress import OnProgress
 
 
 def parts_of(
@@ -153,7 +141,7 @@ def reannotate_parts(
     check_writable(folder)
     engine, judge = engine or Local(), judge or Judge()
     start = time.monotonic()
-    corpus, written, contents = _read(parts, engine, on_progress)
+    corpus, written, contents = read_contents(parts, engine, on_progress)
     rows = contents.rows
     given, fits = corpus.labels[rows], len(rows) <= exact
     if noise and kind != "uniform" and not fits:
@@ -196,7 +184,7 @@ def reannotate_parts(
     if corpus.truth is not None:
         add_proof(result, judgement, corpus.truth[rows], whole, free, on_progress)
     result["settings"] = {**asdict(judge), "policy": policy, "exact": exact, "recall": recall}
-    findings = _Findings(parts, corpus, given, judgement, rows, corrected, stays, written)
+    findings = PartsFindings(parts, corpus, given, judgement, rows, corrected, stays, written)
     result["files"] = findings.write(folder, {"encoder": result["encoder"], **result["settings"]})
     shutil.rmtree(disk)
     return result
@@ -235,318 +223,3 @@ def _judged(
         return search(plan, k, Searching(engine, disk, raw.key), on_progress)
 
     return judge.judge_stored(vectors, mean, find, y, group, on_progress), measured
-
-
-@dataclass(frozen=True)
-class _Looked:
-    """What a part says before anything is embedded.
-
-    Attributes:
-        content: digest of all that it holds.
-        keys: digest of what each row holds, equal for texts that differ in case or white space
-            only; empty where there is nothing.
-        labels, truth: labels of its rows.
-        held: bool, rows of a test split.
-    """
-
-    content: str
-    keys: NDArray[np.bytes_]
-    labels: _Named
-    truth: _Named | None
-    held: Flags
-
-
-@dataclass(frozen=True)
-class _Named:
-    """Labels of a part: how its owner writes each class, and which each row has, or -1."""
-
-    values: list[Any]
-    codes: Ints
-
-
-@dataclass(frozen=True)
-class _Contents:
-    """Contents of the corpus.
-
-    Attributes:
-        rows: that are usable.
-        group: content of each of them.
-        new: of each part, the rows that bring a new content.
-        digests: of all that each part holds.
-    """
-
-    rows: Ints
-    group: Ints
-    new: list[Ints]
-    digests: list[str]
-
-
-def look(part: Part) -> _Looked:
-    """Reads a part once, without embedding it."""
-    items = part.items()
-    keys = own = content_keys(items)
-    if part.kind == "text":
-        keys = content_keys([item and plain_text(item) for item in items])
-    truth = part.truth()
-    return _Looked(
-        hashlib.sha256(own.tobytes()).hexdigest(),
-        keys,
-        _named(part.labels()),
-        None if truth is None else _named(truth),
-        part.held(),
-    )
-
-
-def _named(given: list[Any]) -> _Named:
-    seen: dict[str, int] = {}
-    values: list[Any] = []
-    codes = np.empty(len(given), dtype=np.int64)
-    for row, value in enumerate(given):
-        name = class_name(value)
-        codes[row] = seen.setdefault(name, len(seen)) if name else -1
-        if name and len(seen) > len(values):
-            values.append(value)
-    return _Named(values, codes)
-
-
-def _read(
-    parts: Sequence[Part], engine: Engine, on_progress: OnProgress | None
-) -> tuple[Corpus, dict[int, Any], _Contents]:
-    """The corpus without its items, how its owner writes each class, and its contents."""
-    looked: list[_Looked] = []
-    for found in engine.map(look, parts):
-        looked.append(found)
-        if on_progress is not None:
-            on_progress(Progress("read the parts", len(looked), len(parts)))
-    own = [found.labels for found in looked]
-    true = [found.truth for found in looked if found.truth is not None]
-    written: dict[str, Any] = {}
-    for value in (value for named in own + true for value in named.values):
-        written.setdefault(class_name(value), value)
-    classes, _ = number_classes(list(written))
-    number = {name: at for at, name in enumerate(classes)}
-    every, keys, rows, problems = [], [], [], []
-    for part, found in zip(parts, looked, strict=True):
-        usable = (found.keys != b"") & (found.labels.codes >= 0)
-        every.append(usable)
-        keys.append(found.keys[usable])
-        rows.append(np.flatnonzero(usable))
-        if not usable.all():
-            lacking = "a picture that can be read" if part.kind == "images" else "content"
-            said = f"{int((~usable).sum())} rows lack {lacking} or label"
-            problems.append(Problem(part.name, said))
-    held = np.concatenate([found.held for found in looked])
-    digests = [found.content for found in looked]
-    del looked
-    y = _numbers(own, number)
-    truth = _numbers(true, number) if true else None
-    del own, true
-    if not any(map(len, rows)):
-        raise DataError("No row has both content and a label; there is nothing to judge.")
-    count = sum(map(len, rows))
-    used = len(np.unique(y[y >= 0]))
-    if not 2 <= used <= count / 2:
-        raise DataError(
-            f"The labels hold {used} different values in {count} rows; at least two, "
-            "and at most half as many as rows, can be judged. Choose another column."
-        )
-    corpus = Corpus(
-        name=parts[0].source.name,
-        kind=parts[0].kind,
-        table=None,
-        label=parts[0].label,
-        content=parts[0].content or "",
-        items=_ByRow(parts, lambda part: part.items()),
-        names=_Names(len(y)),
-        labels=y,
-        classes=classes,
-        truth=truth,
-        held=held,
-        problems=tuple(problems),
-    )
-    usable_rows = np.flatnonzero(np.concatenate(every))
-    contents = _Contents(usable_rows, *_numbered(keys, rows), digests)
-    return corpus, {number[name]: value for name, value in written.items()}, contents
-
-
-def _numbers(parts: Sequence[_Named], number: dict[str, int]) -> Ints:
-    """Class of every row of the corpus, -1 where it is missing."""
-    every = []
-    for named in parts:
-        own = np.array([*(number[class_name(v)] for v in named.values), -1], dtype=np.int64)
-        every.append(own[named.codes])
-    return np.concatenate(every)
-
-
-def _numbered(keys: list[NDArray[np.bytes_]], rows: list[Ints]) -> tuple[Ints, list[Ints]]:
-    """Contents by number, in order of first sight, and the rows of each part with new ones."""
-    first, group = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)[1:]
-    place = np.empty(len(first), dtype=np.int64)
-    place[np.argsort(first, kind="stable")] = np.arange(len(first))
-    ends = np.cumsum([len(own) for own in rows])
-    is_new = np.zeros(len(group), dtype=bool)
-    is_new[first] = True
-    new = [own[is_new[end - len(own) : end]] for own, end in zip(rows, ends, strict=True)]
-    return place[group.reshape(-1)], new
-
-
-class _ByRow(Sequence[Any]):
-    """What parts hold by row, read when asked for; embeddings have nothing to show."""
-
-    def __init__(self, parts: Sequence[Part], read: Callable[[Part], Any]) -> None:
-        self.ends = np.cumsum([len(part) for part in parts])
-        self.shown = parts[0].kind != "embeddings"
-        self.read = lru_cache(maxsize=4)(lambda at: read(parts[at]))
-
-    def __len__(self) -> int:
-        return int(self.ends[-1])
-
-    def __getitem__(self, row: Any) -> Any:
-        if not self.shown:
-            return ()
-        at = int(np.searchsorted(self.ends, row, side="right"))
-        return self.read(at)[row - (self.ends[at - 1] if at else 0)]
-
-
-class _Names(Sequence[str]):
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, row: Any) -> Any:
-        return f"row {row}"
-
-
-@dataclass(frozen=True)
-class _Findings:
-    """All that is to be written."""
-
-    parts: Sequence[Part]
-    corpus: Corpus
-    given: Ints
-    judgement: Judgement
-    rows: Ints
-    corrected: Ints
-    stays: Flags
-    written: dict[int, Any]
-
-    def write(self, folder: Path, settings: dict[str, Any]) -> dict[str, str]:
-        """Writes every file, and says where."""
-        csv = require("pyarrow.csv", "data")
-        writers: dict[str, Callable[[Any], None]] = {}
-        single = isinstance(self.parts[0], ArrayPart)
-        for name, table in (("credibility", self._found), ("denoised", self._denoised)):
-            tables = [partial(table, at) for at in range(len(self.parts))]
-            if single:
-                writers[f"{name}.parquet"] = partial(_one_file, tables)
-            for at, part in enumerate([] if single else self.parts):
-                writers[f"{name}/{part.name}.parquet"] = partial(_one_file, tables[at : at + 1])
-        worst = worst_first(self.judgement)
-        listed = self._listed(worst)
-        writers["corrections.csv"] = lambda file: csv.write_csv(listed, file)
-        text = yaml.safe_dump({"data": self.corpus.name, **settings}, sort_keys=False)
-        writers["config.yaml"] = lambda file: file.write(text.encode())
-        for name, write in writers.items():
-            write_whole(folder / name, write)
-        names = dict.fromkeys(name.split("/")[0] for name in writers)
-        return {name: str(folder / name) for name in names}
-
-    def _listed(self, at: Ints) -> Any:
-        """Flagged rows, with their neighbours and contents as text."""
-        arrow = require("pyarrow", "data")
-        table = self._columns(self.rows[at], at)
-        near = [" ".join(map(str, value)) for value in table["neighbours"].to_pylist()]
-        table = table.set_column(COLUMNS.index("neighbours"), "neighbours", arrow.array(near))
-        if not self.corpus.content:
-            return table
-        order = np.argsort(self.rows[at])
-        said = _ByRow(self.parts, lambda part: part.said())
-        texts = np.empty(len(at), dtype=object)
-        texts[order] = [str(said[row]) for row in self.rows[at][order].tolist()]
-        return table.append_column(self.corpus.content, arrow.array(texts.tolist(), arrow.string()))
-
-    def _found(self, part: int) -> Any:
-        start, stop = self._rows_of(part)
-        at = np.full(stop - start, -1)
-        low, high = np.searchsorted(self.rows, [start, stop])
-        at[self.rows[low:high] - start] = np.arange(low, high)
-        return self._columns(np.arange(start, stop), at)
-
-    def _columns(self, rows: Ints, at: Ints) -> Any:
-        """The columns of the result for some rows; ``at`` is -1 where one was not judged."""
-        arrow = require("pyarrow", "data")
-        judgement, names = self.judgement, arrow.array(self.corpus.classes, arrow.string())
-        judged, place = at >= 0, np.maximum(at, 0)
-        prior = 1 - judgement.noise_share
-        near = self._first[judgement.near.index[judgement.group[place], :SHOWN_NEIGHBOURS]]
-        ends = np.cumsum(np.where(judged, near.shape[1], 0))
-
-        def named(numbers: Ints) -> Any:
-            masked = arrow.array(numbers, mask=numbers < 0)
-            return arrow.DictionaryArray.from_arrays(masked, names).cast(arrow.string())
-
-        reason = np.full(len(at), NOT_JUDGED, dtype=object)
-        reason[judged] = reasons(judgement, self.corpus.classes, at[judged])
-        values = {
-            "row": rows,
-            "label": named(self.corpus.labels[rows]),
-            "credibility": np.where(judged, judgement.credibility[place], prior),
-            "flagged": judged & judgement.flagged[place],
-            "suggested_label": named(
-                np.where(judged, self._suggested[place], self.corpus.labels[rows])
-            ),
-            "confidence": np.where(judged, self._confidence[place], prior),
-            "neighbours": arrow.ListArray.from_arrays(
-                arrow.array(np.r_[0, ends], arrow.int32()), arrow.array(near[judged].ravel())
-            ),
-            "reason": reason.tolist(),
-        }
-        return arrow.table({name: values[name] for name in COLUMNS})
-
-    def _denoised(self, part: int) -> Any:
-        """The owner's columns of a part, corrected by the policy."""
-        arrow = require("pyarrow", "data")
-        start, stop = self._rows_of(part)
-        low, high = np.searchsorted(self.rows, [start, stop])
-        own = self.parts[part]
-        table = own.table()
-        column = table[own.label].combine_chunks()
-        values = column.to_pylist()
-        for at in range(low, high):
-            if self.corrected[at] != self.given[at]:
-                values[self.rows[at] - start] = self.written[int(self.corrected[at])]
-        stays = np.ones(stop - start, dtype=bool)
-        stays[self.rows[low:high] - start] = self.stays[low:high]
-        place = table.column_names.index(own.label)
-        changed = arrow.array(values, type=column.type)
-        return table.set_column(place, own.label, changed).filter(arrow.array(stays))
-
-    def _rows_of(self, part: int) -> tuple[int, int]:
-        stop = sum(len(own) for own in self.parts[: part + 1])
-        return stop - len(self.parts[part]), stop
-
-    @cached_property
-    def _first(self) -> Ints:
-        """First row of every content."""
-        return self.rows[np.unique(self.judgement.group, return_index=True)[1]]
-
-    @cached_property
-    def _suggested(self) -> Ints:
-        return self.judgement.suggested
-
-    @cached_property
-    def _confidence(self) -> Floats:
-        return self.judgement.confidence
-
-
-def _one_file(tables: Sequence[Callable[[], Any]], file: Any) -> None:
-    """Writes tables, made one at a time, as one Parquet file."""
-    parquet = require("pyarrow.parquet", "data")
-    first, *rest = tables
-    table = first()
-    with parquet.ParquetWriter(file, table.schema) as writer:
-        writer.write_table(table)
-        for make in rest:
-            writer.write_table(make())

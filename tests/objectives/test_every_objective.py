@@ -95,17 +95,21 @@ each_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one
 each_call = pytest.mark.parametrize("example", CALLS, ids=str)
 
 
-def value_and_gradients(example, *embeddings, **more):
-    leaves = [x.detach().requires_grad_() for x in embeddings or example.embeddings]
-    loss = example(*leaves, **more)
-    return loss, torch.autograd.grad(loss, leaves, materialize_grads=True)
+def each_objective_that(keep):
+    kept = [one for one in OBJECTIVES if keep(one)]
+    return pytest.mark.parametrize("objective", kept, ids=lambda one: one.name)
 
 
-def assert_finite(loss, grads, bound=float("inf")):
-    assert torch.isfinite(loss).all()
-    for grad in grads:
-        assert torch.isfinite(grad).all()
-        assert grad.abs().max() < bound
+def each_with(things, name, setting, values):
+    """Each thing with each value of a setting, or with the first alone where it has no such one."""
+    found = []
+    for thing in things:
+        takes = accepts(getattr(thing, "objective", thing), setting)
+        label = getattr(thing, "name", thing)
+        found += [
+            pytest.param(thing, v, id=f"{label}-{v}") for v in (values if takes else values[:1])
+        ]
+    return pytest.mark.parametrize((name, setting), found)
 
 
 def temperatures(objective):
@@ -125,6 +129,19 @@ def plain_module(objective):
         "self",
         *inspect.signature(objective.function).parameters,
     }
+
+
+def value_and_gradients(example, *embeddings, **more):
+    leaves = [x.detach().requires_grad_() for x in embeddings or example.embeddings]
+    loss = example(*leaves, **more)
+    return loss, torch.autograd.grad(loss, leaves, materialize_grads=True)
+
+
+def assert_finite(loss, grads, bound=float("inf")):
+    assert torch.isfinite(loss).all()
+    for grad in grads:
+        assert torch.isfinite(grad).all()
+        assert grad.abs().max() < bound
 
 
 @pytest.mark.parametrize("objective", registered(), ids=lambda one: one.name)
@@ -165,10 +182,13 @@ def test_derivatives_numerically(example):
     assert right == (exact or example.objective.name not in NOT_THE_DERIVATIVE)
 
 
-@each_call
+@pytest.mark.parametrize(
+    "example",
+    # torch draws other numbers in another precision
+    [call for call in CALLS if not accepts(call.objective, "generator")],
+    ids=str,
+)
 def test_float32_agrees_with_float64(example):
-    if accepts(example.objective, "generator"):
-        pytest.skip("torch draws other numbers in another precision")
     loss, grads = value_and_gradients(example)
     found, found_grads = value_and_gradients(example.to(torch.float32))
     assert found.dtype == torch.float32
@@ -195,10 +215,8 @@ def test_half_precision_is_computed_in_float32(objective, dtype):
         torch.testing.assert_close(grad, want.to(dtype))
 
 
-@each_objective
+@each_objective_that(plain_module)
 def test_module_equals_function(objective):
-    if not plain_module(objective):
-        pytest.skip("the module keeps state, and has tests of its own")
     taken = inspect.signature(objective.module.forward).parameters
     for example in examples(objective, 8):
         inputs = {name: one for name, one in example.inputs.items() if name in taken}
@@ -214,12 +232,14 @@ def test_module_equals_function(objective):
         assert all(f"{name}=" in repr(module) for name in settings)
 
 
-@each_objective
+@each_objective_that(
+    lambda one: (
+        takes_learnable_temperature(one)
+        and plain_module(one)
+        and one.name not in NOT_THE_DERIVATIVE
+    )
+)
 def test_learnable_temperature(objective):
-    if not takes_learnable_temperature(objective) or not plain_module(objective):
-        pytest.skip("its temperature is a number")
-    if objective.name in NOT_THE_DERIVATIVE:
-        pytest.skip(NOT_THE_DERIVATIVE[objective.name])
     example = examples(objective, 8)[0]
     helper = Temperature(0.2)
     example(temperature=helper()).backward()
@@ -285,11 +305,8 @@ def test_bad_settings_are_refused(objective):
                     example(ids=wrong)
 
 
-@each_call
-@pytest.mark.parametrize("temperature", [0.005, 0.05, 10.0])
+@each_with(CALLS, "example", "temperature", (0.05, 0.005, 10.0))
 def test_finite_at_any_temperature_and_with_zero_vectors(example, temperature):
-    if temperature != 0.05 and not accepts(example.objective, "temperature"):
-        pytest.skip("has no temperature")
     single = example.to(torch.float32)
     embeddings = [x.detach() for x in single.embeddings]
     for x in embeddings:
@@ -348,12 +365,9 @@ def test_autocast_changes_nothing(example):
     torch.testing.assert_close(torch.autograd.grad(found, leaves), grads, rtol=0, atol=0)
 
 
-@each_call
-@pytest.mark.parametrize("normalize", [True, False])
+@each_with(CALLS, "example", "normalize", (True, False))
 def test_a_retained_graph_gives_the_same_gradients_again(example, normalize):
     takes = accepts(example.objective, "normalize")
-    if not normalize and not takes:
-        pytest.skip("has no such setting")
     leaves = [x.detach().requires_grad_() for x in example.embeddings]
     loss = example(*leaves, **({"normalize": normalize} if takes else {}))
     once = torch.autograd.grad(loss, leaves, retain_graph=True)
@@ -390,11 +404,8 @@ def bytes_saved(example):
     return total
 
 
-@each_objective
-@pytest.mark.parametrize("reduction", ["mean", "none"])
+@each_with(OBJECTIVES, "objective", "reduction", ("mean", "none"))
 def test_bytes_saved_for_backward_grow_linearly(objective, reduction, monkeypatch):
-    if not accepts(objective, "reduction") and reduction == "none":
-        pytest.skip("has no such setting")
     monkeypatch.setattr(tiles_module, "TILE", 32)
     monkeypatch.setattr(rows_module, "BLOCK_NUMBERS", 2048)
     for small, large in zip(examples(objective, 48), examples(objective, 192), strict=True):
